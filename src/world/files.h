@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files, as far as we need them, with the truth about durability.
+//
+// A write reaches memory only: after a crash of the machine it may be there, be torn, or be gone,
+// and later writes may survive earlier ones, until sync() reported Ok. A new, renamed or removed
+// name is durable only after sync_directory(). Calls other than sync are quick and synchronous.
+// Paths are absolute or relative to the world's root. Callbacks run on the loop.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+
+namespace pelton::world {
+
+/// An open file. Closing (destroying) it does not sync it; a sync under way is finished first.
+class File {
+ public:
+  using Done = std::function<void(base::Status)>;
+  virtual ~File() = default;
+  virtual base::Status write_at(uint64_t offset, std::string_view bytes) = 0;
+  /// Fewer bytes than asked for means the end of the file.
+  virtual base::Result<std::string> read_at(uint64_t offset, size_t size) = 0;
+  virtual base::Result<uint64_t> size() = 0;
+  virtual base::Status truncate(uint64_t size) = 0;
+  /// fdatasync: everything written before this call is durable when `done` gets Ok. After an
+  /// error the state of unsynced bytes is unknown and stays so: do not retry, reopen and read.
+  virtual void sync(Done done) = 0;
+};
+
+/// Held while it lives.
+class FileLock {
+ public:
+  virtual ~FileLock() = default;
+};
+
+/// Ends when destroyed.
+class FileWatch {
+ public:
+  virtual ~FileWatch() = default;
+};
+
+enum class OpenMode : uint8_t {
+  Read,       ///< must exist
+  ReadWrite,  ///< created where absent, mode 0600
+  CreateNew,  ///< AlreadyExists where present, mode 0600
+};
+
+struct DirectoryEntry {
+  std::string name;
+  bool is_directory = false;
+  uint64_t size = 0;
+};
+
+class Files {
+ public:
+  virtual ~Files() = default;
+  virtual base::Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) = 0;
+  virtual bool exists(const std::string& path) = 0;
+  virtual base::Status make_directories(const std::string& path) = 0;  ///< mode 0700
+  /// Sorted by name. NotFound where there is no such directory.
+  virtual base::Result<std::vector<DirectoryEntry>> list(const std::string& path) = 0;
+  virtual base::Status rename(const std::string& from, const std::string& to) = 0;  ///< replaces
+  virtual base::Status remove(const std::string& path) = 0;       ///< a file or an empty directory
+  virtual base::Status remove_tree(const std::string& path) = 0;  ///< absent is Ok; follows no link
+  virtual void sync_directory(const std::string& path, File::Done done) = 0;
+  /// An exclusive lock that dies with the process. FailedPrecondition names the holder, as that
+  /// wrote itself into the file (`holder`, one line, e.g. "pid 42").
+  virtual base::Result<std::unique_ptr<FileLock>> lock(const std::string& path,
+                                                       const std::string& holder) = 0;
+  /// Calls `changed` after writes to the file or, for a directory, after names in it change.
+  /// Several changes may be one call.
+  virtual base::Result<std::unique_ptr<FileWatch>> watch(const std::string& path,
+                                                         std::function<void()> changed) = 0;
+
+  /// The whole file.
+  base::Result<std::string> read(const std::string& path);
+  /// Puts the bytes under the name in one step (temporary file, rename), without sync.
+  base::Status replace(const std::string& path, std::string_view bytes);
+};
+
+}  // namespace pelton::world

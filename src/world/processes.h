@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Child processes.
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+
+namespace pelton::world {
+
+struct ProcessSpec {
+  std::vector<std::string> argv;  ///< argv[0] is looked up in PATH unless it has a slash
+  std::vector<std::string> env;   ///< "NAME=value"; the whole environment
+  bool inherit_env = false;       ///< our own environment first, then `env` over it
+  std::string working_directory;  ///< empty: ours
+  /// Files for the child's streams, appended to, made where absent. Empty: /dev/null for stdin;
+  /// for the others ours are inherited.
+  std::string stdin_path, stdout_path, stderr_path;
+  bool new_session = false;      ///< setsid: it survives our terminal
+  bool die_with_parent = false;  ///< SIGKILL when we end (and it is not detached)
+  /// Called with pieces of stdout (and stderr where `merge_stderr`), through a pipe; the empty
+  /// piece is the end. Instead of stdout_path.
+  std::function<void(std::string_view)> on_output;
+  bool merge_stderr = false;
+};
+
+/// How a process ended: exactly one is set.
+struct ExitState {
+  std::optional<int> code;
+  std::optional<int> signal;
+  /// As a shell reports it: the code, or 128 + signal.
+  int shell_code() const { return code ? *code : 128 + signal.value_or(0); }
+};
+
+/// A running or ended child. Destroying it neither kills nor waits: on_exit is not called any more.
+class Process {
+ public:
+  virtual ~Process() = default;
+  virtual int pid() const = 0;
+  /// NotFound after it ended. Never hits another process (pidfd).
+  virtual base::Status signal(int number) = 0;
+  /// To the child's process group, which is its own where new_session was set.
+  virtual base::Status signal_group(int number) = 0;
+};
+
+class Processes {
+ public:
+  virtual ~Processes() = default;
+  /// NotFound: no such program; the message names it. `on_exit` comes once, on the loop.
+  virtual base::Result<std::unique_ptr<Process>> spawn(ProcessSpec spec,
+                                                       std::function<void(ExitState)> on_exit) = 0;
+  /// Runs to the end and gives exit state and output (stdout and stderr). For short helpers.
+  void run(ProcessSpec spec, std::function<void(base::Result<ExitState>, std::string output)> done);
+};
+
+}  // namespace pelton::world
