@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Child processes.
 #pragma once
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -27,7 +28,7 @@ struct ProcessSpec {
   bool merge_stderr = false;
 };
 
-/// How a process ended: exactly one is set.
+/// How a process ended: one is set for a child; none for a process that was attached to.
 struct ExitState {
   std::optional<int> code;
   std::optional<int> signal;
@@ -52,6 +53,13 @@ class Processes {
   /// NotFound: no such program; the message names it. `on_exit` comes once, on the loop.
   virtual base::Result<std::unique_ptr<Process>> spawn(ProcessSpec spec,
                                                        std::function<void(ExitState)> on_exit) = 0;
+  /// When a process started, in clock ticks since boot (field 22 of /proc/PID/stat): with the pid
+  /// it names a process for good. NotFound where there is none.
+  virtual base::Result<uint64_t> start_ticks(int pid) = 0;
+  /// A running process that is not our child (pidfd). NotFound where the process of that pid and
+  /// start is gone. `on_exit` comes once when it ends, without code and signal.
+  virtual base::Result<std::unique_ptr<Process>> attach(int pid, uint64_t start_ticks,
+                                                        std::function<void(ExitState)> on_exit) = 0;
   /// Runs to the end and gives exit state and output (stdout and stderr). For short helpers.
   void run(ProcessSpec spec, std::function<void(base::Result<ExitState>, std::string output)> done);
 };
