@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// From any JSON to an object that its table allows.
+//
+// Decoding is what upstream does by unmarshalling into typed structures: unknown fields fall away,
+// nulls count as absent, a wrong type is an error (400 BadRequest), quantities and times become
+// canonical. Whether the values make sense is validation's business (api/validate.h). Pure.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "api/registry.h"
+#include "base/json.h"
+#include "base/status.h"
+
+namespace pelton::api {
+
+/// Removes what `type` does not know, in place; returns the paths removed
+/// ("spec.containers[0].foo") in document order.
+std::vector<std::string> prune(const TypeInfo& type, base::Json& object);
+
+/// Checks types and makes quantities and times canonical, in place; drops nulls. Run after prune.
+/// BadRequest names field, found and wanted type.
+base::Status normalize(const ResourceInfo& resource, base::Json& object);
+
+/// Checks apiVersion and kind against the resource (absent ones are filled in), prunes, normalizes.
+/// `unknown_fields` gets the pruned paths; the caller warns or refuses (strict_error).
+base::Status decode(const ResourceInfo& resource, base::Json& object,
+                    std::vector<std::string>& unknown_fields);
+
+/// The 400 of fieldValidation=Strict: `strict decoding error: unknown field "spec.foo", …`.
+base::Status strict_error(const ResourceInfo& resource, const std::vector<std::string>& unknown);
+
+}  // namespace pelton::api
