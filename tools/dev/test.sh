@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+# ./dev test: builds, runs, and ends with what was skipped and one line of counts. Each part leaves
+# its results below build/reports, and report.py adds them up.
+
+REPORTS=$PWD/build/reports
+
+# run_ctest PRESET [ctest arguments…]: runs the tests of a built preset into build/reports/PRESET.
+run_ctest() {
+  local preset=$1 status=0
+  shift
+  mkdir -p "$REPORTS/$preset"
+  GTEST_OUTPUT=xml:$REPORTS/$preset/ ctest --test-dir "build/$preset" --no-tests=ignore --progress \
+    --output-on-failure --output-junit "$REPORTS/$preset.ctest.xml" --test-output-size-passed 1000000 \
+    --test-output-size-failed 1000000 "$@" >&2 || status=$?
+  return "$status"
+}
+
+# note PASSED|FAILED|SKIPPED NAME [WHY]: the result of a check that is no ctest test.
+note() { printf '%s\t%s\t%s\n' "$1" "$2" "${3:-}" >>"$REPORTS/notes.tsv"; }
+
+# Tests whose own name, or one of whose GoogleTest cases, contains NAME.
+run_named() {
+  local name=$1
+  if ctest --test-dir build/dev -N -R "$name" | grep -q 'Test *#'; then
+    run_ctest dev -R "$name" || true
+  else
+    GTEST_FILTER="*$name*" run_ctest dev -L unit || true
+  fi
+}
+
+# All that a machine without hurry checks: another compiler, hostile input, and the whole story.
+run_all_else() {
+  build_preset clang
+  run_ctest clang -L unit || true
+
+  build_preset fuzz
+  local fuzzed=$REPORTS/fuzz.txt
+  : >"$fuzzed"
+  PELTON_FUZZ_REPORT=$fuzzed fuzz_each 10 || true
+  while read -r outcome name; do note "$outcome" "$name" "see ./dev fuzz ${name#fuzz.}"; done <"$fuzzed"
+
+  if clang-format-19 --version >/dev/null 2>&1 && ! (verb_format --check) >/dev/null 2>&1; then
+    note failed format "run ./dev format"
+  else
+    note passed format
+  fi
+
+  if ((EUID != 0)); then
+    note skipped demo "pods need root"
+  elif ./dev demo --yes; then
+    note passed demo
+  else
+    note failed demo "see its output above"
+  fi
+}
+
+verb_test() {
+  local all= name= allowed=()
+  while (($#)); do
+    case $1 in
+      --all) all=yes ;;
+      -k) name=${2:?-k needs a NAME}; shift ;;
+      --allowed-skips) allowed=(--allowed-skips "${2:?}"); shift ;;
+      *) die "./dev test knows --all and -k NAME, not '$1'." ;;
+    esac
+    shift
+  done
+  source tools/dev/fuzz.sh
+  source tools/dev/format.sh
+  need_packages build run test ${all:+all format}
+  need_kubectl
+  need_jax
+  rm -rf "$REPORTS"
+  mkdir -p "$REPORTS"
+
+  build_preset dev
+  if [[ $name ]]; then
+    run_named "$name"
+  elif [[ $all ]]; then
+    run_ctest dev || true
+    run_all_else
+  else
+    run_ctest dev -LE slow || true
+  fi
+  /usr/bin/python3 tools/dev/report.py "$REPORTS" "${allowed[@]}"
+}
