@@ -68,6 +68,9 @@ class Files {
   virtual base::Status remove(const std::string& path) = 0;       ///< a file or an empty directory
   virtual base::Status remove_tree(const std::string& path) = 0;  ///< absent is Ok; follows no link
   virtual void sync_directory(const std::string& path, File::Done done) = 0;
+  /// The permission bits of a file or directory, e.g. 0755. A simulated world may only check that
+  /// the path exists.
+  virtual base::Status set_mode(const std::string& path, uint32_t mode) = 0;
   /// An exclusive lock that dies with the process. FailedPrecondition names the holder, as that
   /// wrote itself into the file (`holder`, one line, e.g. "pid 42").
   virtual base::Result<std::unique_ptr<FileLock>> lock(const std::string& path,
