@@ -25,19 +25,25 @@ class Json {
   using Object = std::vector<Member>;  ///< sorted by name, names unique
   enum class Type : uint8_t { Null, Bool, Int, Double, String, Array, Object };
 
-  Json() = default;  ///< null
-  Json(std::nullptr_t) {}
-  Json(bool value) : value_(value) {}
-  Json(int value) : value_(static_cast<int64_t>(value)) {}
-  Json(int64_t value) : value_(value) {}
-  Json(double value) : value_(value) {}
-  Json(const char* value) : value_(std::string(value)) {}
-  Json(std::string value) : value_(std::move(value)) {}
-  Json(std::string_view value) : value_(std::string(value)) {}
-  Json(Array value) : value_(std::move(value)) {}
+  // Defined below, where Member is complete: clang insists.
+  Json();  ///< null
+  Json(std::nullptr_t);
+  Json(bool value);
+  Json(int value);
+  Json(int64_t value);
+  Json(double value);
+  Json(const char* value);
+  Json(std::string value);
+  Json(std::string_view value);
+  Json(Array value);
+  Json(const Json& other);
+  Json(Json&& other) noexcept;
+  Json& operator=(const Json& other);
+  Json& operator=(Json&& other) noexcept;
+  ~Json();
   /// Json::object({{"kind", "Pod"}, …}); a later member of the same name wins.
   static Json object(std::initializer_list<std::pair<std::string_view, Json>> members = {});
-  static Json array(std::initializer_list<Json> items = {}) { return Json(Array(items)); }
+  static Json array(std::initializer_list<Json> items = {});
 
   Type type() const { return static_cast<Type>(value_.index()); }
   const char* type_name()
@@ -101,6 +107,25 @@ struct Json::Member {
   Json value;
   bool operator==(const Member&) const = default;
 };
+
+inline Json::Json() = default;
+inline Json::Json(std::nullptr_t) {}
+inline Json::Json(bool value) : value_(value) {}
+inline Json::Json(int value) : value_(static_cast<int64_t>(value)) {}
+inline Json::Json(int64_t value) : value_(value) {}
+inline Json::Json(double value) : value_(value) {}
+inline Json::Json(const char* value) : value_(std::string(value)) {}
+inline Json::Json(std::string value) : value_(std::move(value)) {}
+inline Json::Json(std::string_view value) : value_(std::string(value)) {}
+inline Json::Json(Array value) : value_(std::move(value)) {}
+inline Json::Json(const Json& other) = default;
+inline Json::Json(Json&& other) noexcept = default;
+inline Json& Json::operator=(const Json& other) = default;
+inline Json& Json::operator=(Json&& other) noexcept = default;
+inline Json::~Json() = default;
+inline Json Json::array(std::initializer_list<Json> items) {
+  return Json(Array(items));
+}
 
 /// Appends `text` as a JSON string with quotes.
 void append_json_string(std::string& out, std::string_view text);
