@@ -19,9 +19,9 @@ std::string check_port_name(std::string_view text);     ///< IANA_SVC_NAME, <= 1
 std::string check_path_segment(std::string_view text);  ///< may stand in a URL path
 std::string check_ip(std::string_view text);            ///< IPv4 or IPv6
 
-/// `base` cut to 58 characters and five of `random`'s characters, as generateName does. The same
+/// `prefix` cut to 58 characters and five of `random`'s characters, as generateName does. The same
 /// arguments give the same name.
-std::string generate_name(std::string_view base, uint64_t random);
+std::string generate_name(std::string_view prefix, uint64_t random);
 /// `count` characters of the alphabet of generated names (no vowels), from `random`.
 std::string name_suffix(uint64_t random, int count = 5);
 

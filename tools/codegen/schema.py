@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Upstream's published schemas, read into one dictionary of types with plain fields."""
+import json
+import pathlib
+import subprocess
+
+import crd_yaml
+
+KUBERNETES = "k8s.io/kubernetes@v1.36.3"
+DOCUMENTS = [
+    "api__v1", "apis__batch__v1", "apis__coordination.k8s.io__v1", "apis__discovery.k8s.io__v1",
+    "apis__events.k8s.io__v1",
+]
+META = "io.k8s.apimachinery.pkg.apis.meta.v1."
+CORE = "io.k8s.api.core.v1."
+JOBSET = "io.x-k8s.jobset.v1alpha2."
+PELTON = "dev.pelton.v1alpha1."
+
+# From these everything else is reached.
+ROOTS = [CORE + kind for kind in (
+    "Binding", "ConfigMap", "Event", "Namespace", "Node", "Pod", "Secret", "Service",
+    "ServiceAccount")] + [
+    "io.k8s.api.batch.v1.Job", "io.k8s.api.coordination.v1.Lease",
+    "io.k8s.api.discovery.v1.EndpointSlice", "io.k8s.api.events.v1.Event",
+    META + "DeleteOptions", META + "Status", META + "ListMeta", JOBSET + "JobSet",
+    PELTON + "GangBinding",
+]
+
+# Inlined in JobSet's CRD, but published as types of their own.
+JOBSET_TYPES = {
+    "": "JobSet",
+    "metadata": META + "ObjectMeta",
+    "spec": "JobSetSpec",
+    "spec.coordinator": "Coordinator",
+    "spec.failurePolicy": "FailurePolicy",
+    "spec.failurePolicy.rules": "FailurePolicyRule",
+    "spec.network": "Network",
+    "spec.replicatedJobs": "ReplicatedJob",
+    "spec.replicatedJobs.dependsOn": "DependsOn",
+    "spec.replicatedJobs.template": "io.k8s.api.batch.v1.JobTemplateSpec",
+    "spec.startupPolicy": "StartupPolicy",
+    "spec.successPolicy": "SuccessPolicy",
+    "spec.volumeClaimPolicies": "VolumeClaimPolicy",
+    "spec.volumeClaimPolicies.retentionPolicy": "VolumeClaimRetentionPolicy",
+    "spec.volumeClaimPolicies.templates": CORE + "PersistentVolumeClaim",
+    "status": "JobSetStatus",
+    "status.conditions": META + "Condition",
+    "status.individualJobRecreates": "IndividualJobRecreates",
+    "status.individualRestarts": "IndividualRestarts",
+    "status.replicatedJobsStatus": "ReplicatedJobStatus",
+}
+
+_STRING = {"type": "string"}
+# Kinds of our own.
+PELTON_TYPES = {
+    PELTON + "GangBinding": {"type": "object", "properties": {
+        "apiVersion": _STRING, "kind": _STRING,
+        "metadata": {"$ref": "#/components/schemas/" + META + "ObjectMeta"},
+        "spec": {"$ref": "#/components/schemas/" + PELTON + "GangBindingSpec"}},
+        "required": ["spec"]},
+    PELTON + "GangBindingSpec": {"type": "object", "required": ["bindings"], "properties": {
+        "bindings": {"type": "array", "x-kubernetes-list-type": "atomic", "items": {
+            "$ref": "#/components/schemas/" + PELTON + "PodPlacement"}}}},
+    PELTON + "PodPlacement": {"type": "object", "required": ["podName", "podUID", "nodeName"],
+        "properties": {"podName": _STRING, "podUID": _STRING, "nodeName": _STRING}},
+}
+
+
+def _kubernetes_directory():
+    out = subprocess.run(["go", "mod", "download", "-json", KUBERNETES], check=True,
+                         capture_output=True, text=True).stdout
+    return pathlib.Path(json.loads(out)["Dir"])
+
+
+def _ref(schema):
+    """The name of the type that a schema refers to, directly or through allOf, or None."""
+    if "$ref" in schema:
+        return schema["$ref"].rsplit("/", 1)[1]
+    for part in schema.get("allOf", []):
+        if "$ref" in part:
+            return part["$ref"].rsplit("/", 1)[1]
+    return None
+
+
+_NAMED = {
+    "io.k8s.apimachinery.pkg.api.resource.Quantity": "Quantity",
+    "io.k8s.apimachinery.pkg.util.intstr.IntOrString": "IntOrString",
+    META + "Time": "Time", META + "MicroTime": "MicroTime", META + "FieldsV1": "Any",
+    "io.k8s.apimachinery.pkg.runtime.RawExtension": "Any",
+}
+_PLAIN = {
+    ("string", None): "String", ("string", "byte"): "Bytes", ("string", "date-time"): "Time",
+    ("boolean", None): "Bool", ("integer", "int32"): "Int32", ("integer", "int64"): "Int64",
+    ("integer", None): "Int64", ("number", "double"): "Double", ("number", None): "Double",
+}
+
+
+def _value(schema):
+    """(value type, referred type or None) of one schema that is no list or map."""
+    name = _ref(schema)
+    if name:
+        return (_NAMED[name], None) if name in _NAMED else ("Struct", name)
+    if schema.get("x-kubernetes-int-or-string"):
+        return "IntOrString", None
+    if schema.get("x-kubernetes-preserve-unknown-fields") or schema.get("type") in (None, "object"):
+        return "Any", None
+    return _PLAIN[(schema["type"], schema.get("format"))], None
+
+
+def _field(name, schema, required):
+    shape, inner = "Single", schema
+    if not _ref(schema):
+        if schema.get("type") == "array":
+            shape, inner = "List", schema["items"]
+        elif isinstance(schema.get("additionalProperties"), dict):
+            shape, inner = "Map", schema["additionalProperties"]
+    if shape != "Single" and not _ref(inner) and (inner.get("type") == "array"):
+        raise SystemExit(f"a list or map of lists has no row form: {name}")
+    value, type_name = _value(inner)
+    strategies = schema.get("x-kubernetes-patch-strategy", "").split(",")
+    return {
+        "name": name, "value": value, "shape": shape, "type": type_name, "required": required,
+        "list_type": schema.get("x-kubernetes-list-type", "atomic"),
+        "merge": "merge" in strategies, "retain_keys": "retainKeys" in strategies,
+        "merge_key": schema.get("x-kubernetes-patch-merge-key", ""),
+        "list_map_keys": schema.get("x-kubernetes-list-map-keys", []),
+        "enum": [v for v in inner.get("enum", []) if isinstance(v, str)],
+    }
+
+
+def _jobset_schemas(crd):
+    """The CRD's nested schema as named types."""
+    version = next(v for v in crd["spec"]["versions"] if v["name"] == "v1alpha2")
+    schemas = {}
+
+    def visit(path, schema):
+        inner = schema.get("items", schema) if schema.get("type") == "array" else schema
+        name = JOBSET_TYPES.get(path)
+        if name and name.startswith("io."):
+            replacement = {"$ref": "#/components/schemas/" + name}
+        elif inner.get("properties"):
+            if not name:
+                raise SystemExit(f"JobSet's CRD has a new object {path}: name it in JOBSET_TYPES")
+            name = JOBSET + name
+            below = path + "." if path else ""
+            schemas[name] = dict(inner, properties={
+                key: visit(below + key, value) for key, value in inner["properties"].items()})
+            replacement = {"$ref": "#/components/schemas/" + name}
+        else:
+            return schema
+        return dict(schema, items=replacement) if inner is not schema else replacement
+
+    visit("", version["schema"]["openAPIV3Schema"])
+    return schemas
+
+
+def load(crd_directory):
+    """{type name: [fields sorted by name]} of everything that ROOTS reach."""
+    schemas = dict(PELTON_TYPES)
+    directory = _kubernetes_directory() / "api" / "openapi-spec" / "v3"
+    for document in DOCUMENTS:
+        text = (directory / (document + "_openapi.json")).read_text()
+        schemas.update(json.loads(text)["components"]["schemas"])
+    crd = (crd_directory / "jobset.x-k8s.io_jobsets.yaml").read_text()
+    schemas.update(_jobset_schemas(crd_yaml.load(crd)))
+
+    types, todo = {}, list(ROOTS)
+    while todo:
+        name = todo.pop()
+        if name in types:
+            continue
+        schema = schemas[name]
+        required = schema.get("required", [])
+        types[name] = [_field(key, value, key in required)
+                       for key, value in sorted(schema.get("properties", {}).items())]
+        todo += [f["type"] for f in types[name] if f["type"]]
+    return dict(sorted(types.items()))
