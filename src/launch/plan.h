@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// From options and surroundings to the processes of one node of a worker group: who has which rank,
+// where rank 0 is, and what each process is told. Pure.
+//
+// In an Indexed Job every pod gets the same command line. What differs between pods is in their
+// surroundings: JOB_COMPLETION_INDEX is the node's rank, and the host name ends in it, so that
+// rank 0's name is the same with a 0 at its end.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "launch/options.h"
+
+namespace pelton::launch {
+
+/// What the plan depends on besides the options.
+struct Surroundings {
+  Environment environment;
+  std::string hostname;    ///< "train-workers-0-2"
+  std::string hosts_file;  ///< the text of /etc/hosts, which knows the pod's full name
+  int cpus = 1;
+};
+
+/// The processes of this node. Rank r of the world is local rank r - node_rank * local_world_size.
+struct GroupPlan {
+  int nnodes = 1;
+  int node_rank = 0;
+  int local_world_size = 1;
+  std::string master_addr;
+  int master_port = 0;  ///< 0: any free one, which the acting side chooses
+  int max_restarts = 0;
+  base::Duration grace;
+  std::string run_id;
+  std::string role;
+  std::string log_dir;
+  int redirects = 0;
+  bool limit_threads = false;  ///< several processes share the CPUs, and the user did not say how
+  std::vector<std::string> command;
+  std::vector<std::string> warnings;  ///< for people, before the start
+
+  int world_size() const { return nnodes * local_world_size; }
+};
+
+/// InvalidArgument: the options do not fit the surroundings (a rank outside the group, a group of
+/// several nodes without a rank).
+base::Result<GroupPlan> plan_group(const Options& options, const Surroundings& around);
+
+/// The variables of one worker, "NAME=value", to be put over our own environment. `attempt` counts
+/// restarts from 0.
+std::vector<std::string> worker_environment(const GroupPlan& plan, int local_rank, int attempt);
+
+/// Where a worker's stream goes, "stdout" or "stderr"; empty: where ours goes.
+std::string worker_log_path(const GroupPlan& plan, int local_rank, int attempt,
+                            const std::string& stream);
+
+/// The name of the pod with index 0 of the same Job, in full where the hosts file knows our own
+/// full name. Empty where the host name does not end in "-index".
+std::string name_of_pod_0(const std::string& hostname, const std::string& index,
+                          const std::string& hosts_file);
+
+}  // namespace pelton::launch
