@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one place where plans become writes.
+//
+// The driver listens to the cache, keeps a queue of (reconciler, key), calls reconcile and executes
+// the commands in order. What makes it safe with a cache that is behind:
+//   - a key is never in work twice; changes meanwhile mark it for another round;
+//   - after a write the key waits until the cache has seen that write's revision (expectations), so
+//     that no decision is taken on a past that the key itself has changed;
+//   - a failure ends the plan; the key comes back after exponential back-off with jitter.
+//     Conflict, NotFound and AlreadyExists are answers: somebody was faster, look again soon;
+//   - OutcomeUnknown: the object is read from the server, and the key waits until the cache has
+//     caught up with what was read.
+// Keys that are ready run in order of (time due, reconciler, key); one loop; no recursion.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+#include "base/rng.h"
+#include "base/time.h"
+#include "client/cache.h"
+#include "client/client.h"
+#include "control/execute.h"
+#include "control/reconciler.h"
+#include "world/clock.h"
+#include "world/timers.h"
+
+namespace pelton::control {
+
+struct DriverOptions {
+  base::Duration min_backoff = base::Duration::milliseconds(50);
+  base::Duration max_backoff = base::Duration::seconds(30);
+  /// A cache that does not show our write for so long is taken to have missed it.
+  base::Duration expectation_timeout = base::Duration::seconds(30);
+  size_t max_in_flight = 64;  ///< plans being executed at once
+};
+
+class Driver {
+ public:
+  /// All references must outlive the driver. Reconcilers are added before start().
+  Driver(client::Client& client, client::Cache& cache, world::Clock& clock, world::Timers& timers,
+         base::Log& log, base::Rng rng, DriverOptions options = {});
+  ~Driver();
+  Driver(const Driver&) = delete;
+  Driver& operator=(const Driver&) = delete;
+
+  void add(std::unique_ptr<Reconciler> reconciler);
+  /// Begins once every watched kind is synced; may be called before that.
+  void start();
+  /// Nothing is being executed and nothing is due now (back-off and requeues may lie ahead).
+  bool is_idle() const;
+  /// Plans begun since start, for tests and metrics.
+  uint64_t reconciles() const { return reconciles_; }
+
+ private:
+  struct Item;
+  using ItemId = std::pair<size_t, Key>;  ///< reconciler's index and its key
+
+  void on_change(std::string_view kind, const base::Json* before, const base::Json* after);
+  void enqueue_all();
+  void enqueue(const ItemId& id, base::Duration delay);
+  void schedule_pump();
+  void pump();
+  void begin(const ItemId& id, Item& item);
+  void on_executed(const ItemId& id, const Plan& plan, ExecuteResult result);
+  base::Duration backoff(int failures);
+  bool is_waiting_for_cache(Item& item);
+  bool is_ready() const;
+
+  client::Client& client_;
+  client::Cache& cache_;
+  world::Clock& clock_;
+  world::Timers& timers_;
+  base::Log& log_;
+  base::Rng rng_;
+  DriverOptions options_;
+  Executor executor_;
+  std::vector<std::unique_ptr<Reconciler>> reconcilers_;
+  std::map<std::string, std::vector<size_t>, std::less<>> watchers_;  ///< kind -> reconcilers
+  std::map<ItemId, Item> items_;
+  std::set<std::pair<base::Duration, ItemId>> due_;  ///< by steady time
+  size_t in_flight_ = 0;
+  uint64_t reconciles_ = 0;
+  bool is_started_ = false;
+  bool is_running_ = false;
+  world::Timer pump_timer_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace pelton::control
