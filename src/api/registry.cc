@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/registry.h"
+
+#include <algorithm>
+
+#include "base/strings.h"
+
+namespace pelton::api {
+namespace {
+
+using base::Json;
+using Names = std::span<const std::string_view>;
+
+constexpr std::string_view kAllVerbs[] = {"create", "delete", "deletecollection", "get",
+                                          "list",   "patch",  "update",           "watch"};
+constexpr std::string_view kCreate[] = {"create"};
+constexpr std::string_view kGet[] = {"get"};
+constexpr std::string_view kGetPatchUpdate[] = {"get", "patch", "update"};
+
+constexpr std::string_view kAll[] = {"all"};
+constexpr std::string_view kCm[] = {"cm"};
+constexpr std::string_view kEv[] = {"ev"};
+constexpr std::string_view kNs[] = {"ns"};
+constexpr std::string_view kNo[] = {"no"};
+constexpr std::string_view kPo[] = {"po"};
+constexpr std::string_view kSvc[] = {"svc"};
+constexpr std::string_view kSa[] = {"sa"};
+
+constexpr SubresourceInfo kNamespaceParts[] = {{"finalize", "", "v1", "Namespace", {}},
+                                               {"status", "", "v1", "Namespace", kGetPatchUpdate}};
+constexpr SubresourceInfo kNodeParts[] = {{"status", "", "v1", "Node", kGetPatchUpdate}};
+constexpr SubresourceInfo kPodParts[] = {{"binding", "", "v1", "Binding", kCreate},
+                                         {"log", "", "v1", "Pod", kGet},
+                                         {"status", "", "v1", "Pod", kGetPatchUpdate}};
+constexpr SubresourceInfo kServiceParts[] = {{"status", "", "v1", "Service", kGetPatchUpdate}};
+constexpr SubresourceInfo kJobParts[] = {{"status", "batch", "v1", "Job", kGetPatchUpdate}};
+constexpr SubresourceInfo kJobSetParts[] = {
+    {"status", "jobset.x-k8s.io", "v1alpha2", "JobSet", kGetPatchUpdate}};
+
+constexpr std::string_view kPodFields[] = {
+    "spec.nodeName",    "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
+    "spec.hostNetwork", "status.phase",       "status.podIP",       "status.nominatedNodeName"};
+constexpr std::string_view kNodeFields[] = {"spec.unschedulable"};
+constexpr std::string_view kNamespaceFields[] = {"status.phase"};
+constexpr std::string_view kSecretFields[] = {"type"};
+constexpr std::string_view kServiceFields[] = {"spec.clusterIP", "spec.type"};
+constexpr std::string_view kJobFields[] = {"status.successful"};
+constexpr std::string_view kEventFields[] = {"involvedObject.kind",
+                                             "involvedObject.namespace",
+                                             "involvedObject.name",
+                                             "involvedObject.uid",
+                                             "involvedObject.apiVersion",
+                                             "involvedObject.resourceVersion",
+                                             "involvedObject.fieldPath",
+                                             "reason",
+                                             "reportingComponent",
+                                             "source",
+                                             "type"};
+
+ResourceInfo make(std::string_view group, std::string_view version, std::string_view kind,
+                  std::string_view plural, std::string_view singular, Names short_names,
+                  std::string_view type_name) {
+  ResourceInfo info;
+  info.group = group;
+  info.version = version;
+  info.kind = kind;
+  info.plural = plural;
+  info.singular = singular;
+  info.short_names = short_names;
+  info.verbs = kAllVerbs;
+  info.type = find_type(type_name);
+  info.name_pattern = "subdomain";
+  PELTON_CHECK(info.type != nullptr);
+  return info;
+}
+
+ResourceInfo core(std::string_view kind, std::string_view plural, std::string_view singular,
+                  Names short_names) {
+  return make("", "v1", kind, plural, singular, short_names,
+              "io.k8s.api.core.v1." + std::string(kind));
+}
+
+std::vector<ResourceInfo> builtin_resources() {
+  std::vector<ResourceInfo> all;
+  all.push_back(core("ConfigMap", "configmaps", "configmap", kCm));
+
+  all.push_back(core("Event", "events", "event", kEv));
+  all.back().selectable_fields = kEventFields;
+
+  all.push_back(core("Namespace", "namespaces", "namespace", kNs));
+  all.back().is_namespaced = false;
+  all.back().name_pattern = "label";
+  all.back().subresources = kNamespaceParts;
+  all.back().selectable_fields = kNamespaceFields;
+
+  all.push_back(core("Node", "nodes", "node", kNo));
+  all.back().is_namespaced = false;
+  all.back().subresources = kNodeParts;
+  all.back().selectable_fields = kNodeFields;
+
+  all.push_back(core("Pod", "pods", "pod", kPo));
+  all.back().categories = kAll;
+  all.back().subresources = kPodParts;
+  all.back().selectable_fields = kPodFields;
+  all.back().has_generation = true;
+
+  all.push_back(core("Secret", "secrets", "secret", {}));
+  all.back().selectable_fields = kSecretFields;
+
+  all.push_back(core("ServiceAccount", "serviceaccounts", "serviceaccount", kSa));
+
+  all.push_back(core("Service", "services", "service", kSvc));
+  all.back().categories = kAll;
+  all.back().subresources = kServiceParts;
+  all.back().selectable_fields = kServiceFields;
+  all.back().name_pattern = "label1035";
+
+  all.push_back(make("batch", "v1", "Job", "jobs", "job", {}, "io.k8s.api.batch.v1.Job"));
+  all.back().categories = kAll;
+  all.back().subresources = kJobParts;
+  all.back().selectable_fields = kJobFields;
+  all.back().has_generation = true;
+
+  all.push_back(make("coordination.k8s.io", "v1", "Lease", "leases", "lease", {},
+                     "io.k8s.api.coordination.v1.Lease"));
+  all.push_back(make("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", "endpointslice",
+                     {}, "io.k8s.api.discovery.v1.EndpointSlice"));
+  all.back().has_generation = true;
+
+  all.push_back(
+      make("events.k8s.io", "v1", "Event", "events", "event", kEv, "io.k8s.api.events.v1.Event"));
+
+  all.push_back(make("jobset.x-k8s.io", "v1alpha2", "JobSet", "jobsets", "jobset", {},
+                     "io.x-k8s.jobset.v1alpha2.JobSet"));
+  all.back().subresources = kJobSetParts;
+  all.back().has_generation = true;
+
+  all.push_back(make("pelton.dev", "v1alpha1", "GangBinding", "gangbindings", "gangbinding", {},
+                     "dev.pelton.v1alpha1.GangBinding"));
+  all.back().verbs = kCreate;
+  all.back().is_virtual = true;
+  return all;
+}
+
+// core/v1 Event <-> events.k8s.io/v1 Event: the same facts under other names.
+struct Renamed {
+  std::string_view core;
+  std::string_view events;
+};
+constexpr Renamed kEventNames[] = {
+    {"involvedObject", "regarding"},
+    {"message", "note"},
+    {"source", "deprecatedSource"},
+    {"firstTimestamp", "deprecatedFirstTimestamp"},
+    {"lastTimestamp", "deprecatedLastTimestamp"},
+    {"count", "deprecatedCount"},
+    {"reportingComponent", "reportingController"},
+};
+
+Json convert_event(const Json& event, bool is_to_core) {
+  Json result = Json::object();
+  for (const Json::Member& member : event.members()) {
+    std::string_view name = member.name;
+    for (const Renamed& pair : kEventNames) {
+      if (name == (is_to_core ? pair.events : pair.core)) {
+        name = is_to_core ? pair.core : pair.events;
+        break;
+      }
+    }
+    result.set(name, member.value);
+  }
+  return result;
+}
+
+}  // namespace
+
+GroupVersionKind make_gvk(std::string_view api_version, std::string_view kind) {
+  const auto parts = base::split(api_version, '/');
+  GroupVersionKind gvk;
+  gvk.kind = kind;
+  if (parts.size() == 1) gvk.version = parts[0];
+  if (parts.size() == 2) gvk.group = parts[0], gvk.version = parts[1];
+  return gvk;
+}
+
+GroupVersionKind gvk_of(const Json& object) {
+  return make_gvk(object["apiVersion"].as_string(), object["kind"].as_string());
+}
+
+std::string ResourceInfo::api_version() const {
+  return group.empty() ? std::string(version) : std::string(group) + "/" + std::string(version);
+}
+
+GroupVersionKind ResourceInfo::gvk() const {
+  return {std::string(group), std::string(version), std::string(kind)};
+}
+
+std::string ResourceInfo::qualified_plural() const {
+  return group.empty() ? std::string(plural) : std::string(plural) + "." + std::string(group);
+}
+
+std::string ResourceInfo::qualified_kind() const {
+  return group.empty() ? std::string(kind) : std::string(kind) + "." + std::string(group);
+}
+
+const SubresourceInfo* ResourceInfo::subresource(std::string_view wanted) const {
+  for (const SubresourceInfo& info : subresources) {
+    if (info.name == wanted) return &info;
+  }
+  return nullptr;
+}
+
+std::string ResourceInfo::store_prefix() const {
+  const std::string_view stored_group = storage->group.empty() ? "core" : storage->group;
+  return "/" + std::string(stored_group) + "/" + std::string(storage->plural) + "/";
+}
+
+std::string ResourceInfo::store_key(std::string_view namespace_name, std::string_view name) const {
+  return store_prefix() + std::string(namespace_name) + "/" + std::string(name);
+}
+
+Registry::Registry() : resources_(builtin_resources()) {
+  for (ResourceInfo& info : resources_) {
+    info.storage = &info;
+    const bool is_known =
+        std::any_of(group_versions_.begin(), group_versions_.end(), [&](const GroupVersion& gv) {
+          return gv.group == info.group && gv.version == info.version;
+        });
+    if (!is_known) group_versions_.push_back({info.group, info.version});
+  }
+  const ResourceInfo* core_event = find("", "v1", "events");
+  for (ResourceInfo& info : resources_) {
+    if (info.group == "events.k8s.io") info.storage = core_event;
+  }
+}
+
+const Registry& Registry::builtin() {
+  static const Registry registry;
+  return registry;
+}
+
+const ResourceInfo* Registry::find(std::string_view group, std::string_view version,
+                                   std::string_view plural) const {
+  for (const ResourceInfo& info : resources_) {
+    if (info.group == group && info.version == version && info.plural == plural) return &info;
+  }
+  return nullptr;
+}
+
+const ResourceInfo* Registry::find_kind(std::string_view api_version, std::string_view kind) const {
+  return find_kind(make_gvk(api_version, kind));
+}
+
+const ResourceInfo* Registry::find_kind(const GroupVersionKind& gvk) const {
+  for (const ResourceInfo& info : resources_) {
+    if (info.group == gvk.group && info.version == gvk.version && info.kind == gvk.kind) {
+      return &info;
+    }
+  }
+  return nullptr;
+}
+
+std::span<const ResourceInfo> Registry::resources() const {
+  return resources_;
+}
+
+std::span<const GroupVersion> Registry::group_versions() const {
+  return group_versions_;
+}
+
+Json convert(const Json& object, const ResourceInfo& to) {
+  const bool is_event = to.kind == "Event" && object["apiVersion"].as_string() != to.api_version();
+  if (!is_event) return object;
+  Json result = convert_event(object, to.group.empty());
+  result.set("apiVersion", to.api_version());
+  result.set("kind", to.kind);
+  return result;
+}
+
+}  // namespace pelton::api
