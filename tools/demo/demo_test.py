@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests of what the demo says: the numbers of its summary, and that its screen holds them."""
+
+import unittest
+
+import chaos
+import summary
+import view
+from story import Story, event_text, pod_status
+
+
+def told(*, killed_after=25, checkpoint=20, total=40, restart_seconds=10, kill=True):
+  """Returns the Story of a job with a step a second, which lost a worker after `killed_after`."""
+  story, at = Story(), 0.0
+
+  def step(number):
+    nonlocal at
+    at += 1.0
+    story.on_log_line(at, f"step={number} loss={5 - 3 * number / total:.4f} ms=1000 "
+                          f"tokens_per_s=2048 of={total}")
+    if number % 10 == 0:
+      story.on_log_line(at, f"checkpoint: step={number} bytes=1 ms=1")
+
+  for number in range(1, (killed_after if kill else total) + 1):
+    step(number)
+  if kill:
+    story.on_kill(at + 0.2, "train-gpt-workers-0-2-abcde", "2", 4242)
+    at += restart_seconds
+    story.on_log_line(at, f"resume: step={checkpoint} rank=0 checkpoint=/checkpoints/x")
+    for number in range(checkpoint + 1, total + 1):
+      step(number)
+  story.on_log_line(at, "done: rank=0 parameters_sha256=" + "ab" * 32)
+  story.on_log_line(at, "agreement: ranks=4 equal=yes")
+  story.on_jobset({"status": {"restarts": 1 if kill else 0, "conditions": [
+      {"type": "Completed", "status": "True", "message": "jobset completed successfully"}]}})
+  return story
+
+
+def pod(**container_state):
+  return {"metadata": {"name": "p", "labels": {}}, "status": {
+      "phase": "Running", "containerStatuses": [{"state": container_state}]}}
+
+
+class TheSummary(unittest.TestCase):
+  def test_counts_what_was_redone_and_lost(self):
+    story = told(killed_after=25, checkpoint=20, restart_seconds=10)
+    self.assertEqual(story.steps_redone(), 5)
+    # 10 s until it resumed, then steps 21 to 25 again; step 26 itself is no loss.
+    self.assertAlmostEqual(story.seconds_lost(), 10 + 5)
+
+  def test_counts_steps_whose_lines_came_after_the_kill(self):
+    story = told(killed_after=25)
+    at = story.kill.at
+    story.steps = [s for s in story.steps]
+    story.kill = type(story.kill)(at - 2, "p", "2", 1, last_step=23)
+    self.assertEqual(story.steps_lost_from(), 25)
+    self.assertEqual(story.steps_redone(), 5)
+
+  def test_knows_nothing_lost_where_nothing_was_killed(self):
+    story = told(kill=False)
+    self.assertEqual((story.steps_redone(), story.seconds_lost()), (0, 0.0))
+    self.assertEqual(summary.verdict(story), [])
+
+  def test_does_not_make_up_what_it_does_not_know(self):
+    story = Story()
+    story.on_log_line(1, "step=1 loss=5.0 ms=10 tokens_per_s=1 of=9")
+    story.on_kill(2, "p", "0", 1)
+    self.assertIsNone(story.steps_redone())
+    self.assertIsNone(story.seconds_lost())
+    self.assertIn("unknown", "\n".join(summary.lines(story, 3, "logs", False, [])))
+
+  def test_says_all_that_it_should(self):
+    story = told()
+    story.on_nodes([{"metadata": {"labels": {"pelton.dev/virtual-accelerator": "true"}},
+                     "status": {"capacity": {"cpu": "4", "google.com/tpu": "1"}}}] * 4)
+    text = "\n".join(summary.lines(story, 61.4, "build/demo/", True, ["kubectl get pods"]))
+    for part in ("Completed", "5 (training went on from the checkpoint at step 20)", "15.0 (from",
+                 "wall time     61 s", "4 x google.com/tpu: virtual", "build/demo/",
+                 "still up", "kubectl get pods", "abababababababab…"):
+      self.assertIn(part, text)
+
+
+class TheVerdict(unittest.TestCase):
+  def wrong(self, change):
+    story = told()
+    self.assertEqual(summary.verdict(story), [])
+    change(story)
+    return " ".join(summary.verdict(story))
+
+  def test_is_bad_where_anything_is(self):
+    def change(name, value):
+      return lambda story: setattr(story, name, value)
+    self.assertIn("did not complete", self.wrong(change("outcome", "Failed")))
+    self.assertIn("did not complete", self.wrong(change("outcome", "")))
+    self.assertIn("same parameters", self.wrong(change("agreement", False)))
+    self.assertIn("same parameters", self.wrong(change("agreement", None)))
+    self.assertIn("no restart", self.wrong(change("restarts", 0)))
+    self.assertIn("ends at step", self.wrong(change("total_steps", 41)))
+    self.assertIn("below 2.5", self.wrong(
+        lambda story: setattr(story, "steps", [s.__class__(s.at, s.number, 3.0, 1, 1)
+                                               for s in story.steps])))
+
+
+class TheScreen(unittest.TestCase):
+  def setUp(self):
+    self.story = told()
+    self.story.on_pods([
+        {"metadata": {"name": f"train-gpt-workers-0-{i}-abcde", "labels": {
+            "batch.kubernetes.io/job-completion-index": str(i)}},
+         "spec": {"nodeName": f"node-{i}"}, "status": {"phase": "Running"}} for i in range(4)])
+    self.story.on_events([{"metadata": {"name": "e", "resourceVersion": "1"}, "reason": "Restarting",
+                           "message": "restarting jobset, attempt 1 " + "x" * 200,
+                           "involvedObject": {"kind": "JobSet", "name": "train-gpt"}}])
+
+  def test_no_line_is_wider_than_the_terminal_and_the_height_stays(self):
+    heights = set()
+    for width in (40, 80, 200):
+      for story in (self.story, Story()):
+        lines = view.screen(story, 5, width, "title")
+        heights.add(len(lines))
+        self.assertLessEqual(max(sum(len(text) for _, text in line) for line in lines), width)
+    self.assertEqual(len(heights), 1)
+
+  def test_shows_steps_loss_pods_and_events(self):
+    text = view.to_ansi(view.screen(self.story, 5, 120, "title"), coloured=False)
+    for part in ("step 40 of 40", "loss 2.000", "train-gpt-workers-0-3-abcde", "node-3", "restarts 1",
+                 "jobset/train-gpt Restarting"):
+      self.assertIn(part, text)
+
+  def test_says_when_steps_are_redone(self):
+    story = told()
+    story.steps = [s for s in story.steps if s.at <= 37]
+    text = view.to_ansi(view.screen(story, 5, 120, "title"), coloured=False)
+    self.assertIn("step 22 of 40  (redoing up to 25)", text)
+
+  def test_the_picture_is_well_formed(self):
+    import xml.etree.ElementTree as ElementTree
+    picture = ElementTree.fromstring(view.to_svg(view.screen(self.story, 5, 100, "a < b")))
+    self.assertIn("a < b", "".join(picture.itertext()))
+
+  def test_plain_lines_tell_each_change_once(self):
+    plain = view.PlainLines()
+    first = "\n".join(plain.changes(self.story, 5))
+    self.assertIn("step 30 of 40", first)
+    self.assertIn("pod train-gpt-workers-0-0-abcde on node-0: Running", first)
+    self.assertEqual(plain.changes(self.story, 6), [])
+    self.story.on_pods([])
+    self.assertEqual(len(plain.changes(self.story, 7)), 4)
+
+
+class WhatTheApiSays(unittest.TestCase):
+  def test_a_pods_status_is_what_kubectl_shows(self):
+    self.assertEqual(pod_status(pod(running={})), "Running")
+    self.assertEqual(pod_status(pod(waiting={"reason": "ErrImagePull"})), "ErrImagePull")
+    self.assertEqual(pod_status(pod(terminated={"reason": "Error", "exitCode": 137})),
+                     "Error (exit code 137)")
+    self.assertEqual(pod_status(pod(terminated={"reason": "Completed", "exitCode": 0})), "Completed")
+    deleted = pod(running={})
+    deleted["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    self.assertEqual(pod_status(deleted), "Terminating")
+    self.assertEqual(pod_status({"metadata": {}, "status": {"phase": "Pending"}}), "Pending")
+
+  def test_an_event_of_either_api_is_readable(self):
+    old = {"metadata": {"name": "e"}, "involvedObject": {"kind": "Pod", "name": "p"},
+           "reason": "Killing", "message": "stop", "count": 3}
+    new = {"metadata": {"name": "e"}, "regarding": {"kind": "Pod", "name": "p"}, "reason": "Killing",
+           "note": "stop"}
+    self.assertEqual(event_text(old), "pod/p Killing: stop (x3)")
+    self.assertEqual(event_text(new), "pod/p Killing: stop")
+
+
+class TheVictim(unittest.TestCase):
+  def processes(self, *rows):
+    return {pid: chaos.Process(pid, parent, command, environment)
+            for pid, parent, command, environment in rows}
+
+  def test_is_the_workers_first_process_in_the_demos_own_cluster(self):
+    rank = {"NODE_RANK": "2", "LOCAL_RANK": "0"}
+    processes = self.processes(
+        (10, 1, ("pelton", "agent", "--data-dir", "/tmp/pelton-demo"), {}),
+        (11, 10, ("pelton", "run", "--", "python"), {}),
+        (12, 11, ("python", "train.py"), rank),
+        (13, 12, ("python", "helper"), rank),
+        (20, 1, ("pelton", "agent", "--data-dir", "/tmp/another"), {}),
+        (5, 20, ("python", "train.py"), rank),
+        (14, 11, ("python", "train.py"), {**rank, "NODE_RANK": "3"}))
+    self.assertEqual(chaos.find_worker(processes, "2", "/tmp/pelton-demo"), 12)
+    with self.assertRaises(LookupError):
+      chaos.find_worker(processes, "1", "/tmp/pelton-demo")
+
+  def test_this_process_can_be_read(self):
+    import os
+    me = chaos.all_processes()[os.getpid()]
+    self.assertEqual(me.parent, os.getppid())
+
+
+if __name__ == "__main__":
+  unittest.main()

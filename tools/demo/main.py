@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo: a real training job on four workers loses one of them, recovers, and finishes.
+
+Everything on the screen comes from the Kubernetes API of the cluster that it starts. Exit code 0: the
+job completed after the loss, all ranks hold the same parameters, and the loss is below 2.5.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import queue
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import chaos
+import kube
+import summary
+import view
+from story import Story
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+JOBSET = "examples/train-gpt/jobset.yaml"
+PARK = "examples/parks/small.yaml"
+CHECKPOINTS = pathlib.Path("/var/tmp/pelton/train-gpt")
+NAMESPACE = "/api/v1/namespaces/default"
+JOBSET_PATH = "/apis/jobset.x-k8s.io/v1alpha2/namespaces/default/jobsets/train-gpt"
+LOGS = ROOT / "build" / "demo"
+RED, PLAIN = "\033[1;31m", "\033[0m"
+
+
+class Screen:
+  """Lines that stay, and below them one frame that is redrawn in place; no frame without terminal."""
+
+  def __init__(self):
+    size = shutil.get_terminal_size()
+    self.live = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and size.lines >= 32
+    self.drawn = 0
+    self.plain = view.PlainLines()
+
+  def tell(self, text):
+    self.erase()
+    print(text, flush=True)
+
+  def warn(self, text):
+    self.tell(f"{RED}{text}{PLAIN}" if sys.stdout.isatty() else text)
+
+  def erase(self):
+    if self.drawn:
+      sys.stdout.write(f"\033[{self.drawn}A\033[J")
+      self.drawn = 0
+
+  def draw(self, story, now):
+    if not self.live:
+      for line in self.plain.changes(story, now):
+        print(line, flush=True)
+      return
+    width = shutil.get_terminal_size().columns - 1
+    lines = view.screen(story, now, width, "Pelton: four workers train a model", "Ctrl-C ends it")
+    self.erase()
+    sys.stdout.write(view.to_ansi(lines) + "\n")
+    sys.stdout.flush()
+    self.drawn = len(lines)
+
+  def keep(self):
+    self.drawn = 0
+
+
+class LogFollower(threading.Thread):
+  """Reads one pod's log to its end, and puts (pod, index, line) into a queue and a file."""
+
+  def __init__(self, api, pod, lines, directory):
+    super().__init__(daemon=True)
+    self.api, self.lines = api, lines
+    self.pod = pod["metadata"]["name"]
+    labels = pod["metadata"].get("labels", {})
+    self.index = labels.get("batch.kubernetes.io/job-completion-index", "?")
+    attempt = labels.get("jobset.sigs.k8s.io/restart-attempt", "0")
+    self.path = directory / f"attempt-{attempt}-{self.pod}.log"
+
+  def run(self):
+    with open(self.path, "w", buffering=1, encoding="utf-8") as file:
+      try:
+        for line in self.api.lines(f"{NAMESPACE}/pods/{self.pod}/log?follow=true"):
+          file.write(line + "\n")
+          self.lines.put((self.pod, self.index, line))
+      except (OSError, RuntimeError, ValueError) as error:
+        file.write(f"(the demo's log reader ended here: {error})\n")
+
+
+class Demo:
+  def __init__(self, arguments, scratch):
+    self.arguments = arguments
+    self.data = pathlib.Path(arguments.data_dir)
+    self.kubeconfig = self.data / "kubeconfig"
+    self.scratch = scratch
+    self.screen = Screen()
+    self.story = Story()
+    self.random = random.Random(arguments.seed)
+    self.lines = queue.Queue()
+    self.followed = {}
+    self.started = time.monotonic()
+    self.kill_at = None
+    self.victim = None
+    self.api = None
+    self.trouble = None
+
+  def now(self):
+    return time.monotonic() - self.started
+
+  # ---- the cluster ----
+
+  def pelton(self, *words):
+    self.screen.tell(f"$ {' '.join(['pelton', *words])}")
+    return subprocess.run([self.arguments.pelton, *words], cwd=ROOT, check=False,
+                          stdin=subprocess.DEVNULL).returncode
+
+  def up(self):
+    """Starts the cluster. Raises RuntimeError."""
+    CHECKPOINTS.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(CHECKPOINTS, ignore_errors=True)  # the demo tells the whole story each time
+    if self.pelton("up", "--nodes", "4", "--park", PARK, "--data-dir", str(self.data)) != 0:
+      raise RuntimeError(f"pelton up failed (see above; logs: {self.data}/log)")
+    self.kubectl = kube.Kubectl(self.arguments.kubectl, self.kubeconfig, self.screen.tell)
+    self.screen.tell(f"$ export KUBECONFIG={self.kubeconfig} "
+                     f"PATH={pathlib.Path(self.arguments.kubectl).parent}:$PATH")
+    config = json.loads(self.kubectl.quietly("config", "view", "--raw", "--minify", "-o", "json"))
+    self.connect = lambda: kube.Api(config, self.scratch)
+    self.api = self.connect()
+
+  def down(self):
+    self.pelton("down", "--data-dir", str(self.data))
+    shutil.rmtree(self.data, ignore_errors=True)
+    shutil.rmtree(CHECKPOINTS, ignore_errors=True)
+
+  # ---- the job ----
+
+  def observe(self):
+    """Reads all that is shown. A call that fails leaves what was known."""
+    try:
+      pods = self.api.get(f"{NAMESPACE}/pods?labelSelector=jobset.sigs.k8s.io%2Fjobset-name%3Dtrain-gpt")
+      self.story.on_pods(pods["items"])
+      self.follow(pods["items"])
+      self.story.on_events(self.api.get(f"{NAMESPACE}/events")["items"])
+      self.story.on_jobset(self.api.get(JOBSET_PATH))
+    except (OSError, RuntimeError) as error:
+      print(f"{self.now():.1f} {error}", file=self.trouble, flush=True)
+    while not self.lines.empty():
+      _, index, line = self.lines.get()
+      if index == "0":
+        self.story.on_log_line(self.now(), line)
+
+  def follow(self, pods):
+    for pod in pods:
+      uid = pod["metadata"]["uid"]
+      begun = any("running" in c.get("state", {}) or "terminated" in c.get("state", {})
+                  for c in pod.get("status", {}).get("containerStatuses", []))
+      if begun and uid not in self.followed:
+        self.followed[uid] = LogFollower(self.connect(), pod, self.lines, LOGS)
+        self.followed[uid].start()
+
+  def lose_a_worker(self):
+    """SIGKILLs a random worker at a random moment after the first checkpoint, once."""
+    if self.story.kill or not self.story.checkpoints or self.arguments.no_kill:
+      return
+    if self.kill_at is None:
+      self.kill_at = self.now() + self.random.uniform(2, 12)
+      self.victim = str(self.random.randrange(4))
+    if self.now() < self.kill_at:
+      return
+    pod = next((p for p in self.story.pods if p.index == self.victim and p.status == "Running"), None)
+    if pod is None:
+      return
+    try:
+      pid = chaos.find_worker(chaos.all_processes(), self.victim, self.data)
+      chaos.kill(pid)
+    except (LookupError, OSError) as error:
+      print(f"{self.now():.1f} {error}", file=self.trouble, flush=True)
+      return
+    self.story.on_kill(self.now(), pod.name, pod.index, pid)
+    self.screen.warn(f"$ kill -9 {pid}    # worker {pod.index}, in pod {pod.name} on {pod.node}")
+
+  def run(self):
+    """Returns what went wrong, as sentences."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    for old in LOGS.glob("*.log"):
+      old.unlink()
+    self.trouble = open(LOGS / "demo-trouble.log", "w", encoding="utf-8")
+    self.up()
+    self.kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=60s")
+    self.kubectl("get", "nodes")
+    self.story.on_nodes(self.api.get("/api/v1/nodes")["items"])
+    self.kubectl("apply", "-f", JOBSET)
+    self.screen.tell("  (by hand: kubectl get pods -w; kubectl logs -f POD; kubectl get events)")
+    while not self.story.outcome and self.now() < self.arguments.timeout:
+      self.observe()
+      self.lose_a_worker()
+      self.screen.draw(self.story, self.now())
+      time.sleep(0.5)
+    for follower in self.followed.values():
+      follower.join(2)
+    self.observe()
+    self.screen.draw(self.story, self.now())
+    self.screen.keep()
+    self.kubectl("get", "jobset,jobs,pods")
+    return summary.verdict(self.story)
+
+  def explain_failure(self):
+    for name in ("jobset", "pods", "events"):
+      try:
+        self.screen.tell(self.kubectl.quietly("get", name))
+      except (RuntimeError, OSError, AttributeError) as error:
+        self.screen.tell(str(error))
+
+  def close(self, wrong):
+    kept = self.arguments.keep
+    commands = [f"export KUBECONFIG={self.kubeconfig} "
+                f"PATH={pathlib.Path(self.arguments.kubectl).parent}:$PATH",
+                "kubectl get pods -o wide", "kubectl describe jobset train-gpt",
+                f"pelton explain pod NAME --data-dir {self.data}",
+                f"pelton down --data-dir {self.data}"] if kept else [
+                    "./dev demo --keep          # and look around with kubectl",
+                    "less examples/train-gpt/jobset.yaml",
+                    f"less {LOGS.relative_to(ROOT)}/*.log"]
+    logs = f"{LOGS.relative_to(ROOT)}/" + (f", {self.data}/log/" if kept else "")
+    for line in summary.lines(self.story, self.now(), logs, kept, commands):
+      self.screen.tell(line)
+    for sentence in wrong:
+      self.screen.warn(f"not as it should be: {sentence}")
+
+
+def save_logs_of_cluster(data):
+  """Copies the cluster's own logs to where the demo's are, before the data directory goes."""
+  for log in (data / "log").glob("*.log"):
+    shutil.copy(log, LOGS / f"cluster-{log.name}")
+
+
+def parse(argv):
+  parser = argparse.ArgumentParser(prog="./dev demo", description=__doc__.split("\n")[0])
+  parser.add_argument("--pelton", required=True, help=argparse.SUPPRESS)
+  parser.add_argument("--kubectl", required=True, help=argparse.SUPPRESS)
+  parser.add_argument("--data-dir", default="/tmp/pelton-demo")
+  parser.add_argument("--keep", action="store_true", help="leave the cluster up at the end")
+  parser.add_argument("--seed", type=int, default=None, help="of when which worker is killed")
+  parser.add_argument("--no-kill", action="store_true", help="let all workers live")
+  parser.add_argument("--timeout", type=float, default=900, metavar="SECONDS")
+  parser.add_argument("--picture", metavar="FILE", help="also write the last screen as SVG")
+  return parser.parse_args(argv)
+
+
+def main(argv):
+  arguments = parse(argv)
+  for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.default_int_handler)
+  with tempfile.TemporaryDirectory(prefix="pelton-demo-keys-") as scratch:
+    demo = Demo(arguments, scratch)
+    if demo.data.exists():
+      demo.screen.warn(f"error: a cluster of an earlier demo is at {demo.data}. Look around in it, or "
+                       f"end it: build/release/pelton down --data-dir {demo.data} && "
+                       f"rm -r {demo.data}")
+      return 1
+    wrong = ["it was interrupted"]
+    try:
+      wrong = demo.run()
+      if wrong:
+        demo.explain_failure()
+      if arguments.picture:
+        frame = view.screen(demo.story, demo.now(), 100, "Pelton: four workers train a model")
+        pathlib.Path(arguments.picture).write_text(view.to_svg(frame), encoding="utf-8")
+      demo.close(wrong)
+    except RuntimeError as error:
+      wrong = [str(error)]
+      demo.screen.warn(f"error: {error}")
+    except KeyboardInterrupt:
+      demo.screen.tell("\nstopped; taking everything down")
+    finally:
+      for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+      interrupted = wrong == ["it was interrupted"]
+      if interrupted or not arguments.keep:
+        save_logs_of_cluster(demo.data)
+        demo.down()
+  return 130 if interrupted else 1 if wrong else 0
+
+
+if __name__ == "__main__":
+  sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+# Each bench/NAME.sh or bench/NAME.py is one command that prints its table.
+
+verb_bench() {
+  local only=${1:-} script ran=0
+  need_packages build run bench
+  build_preset release pelton
+  for script in bench/*.sh bench/*.py; do
+    [[ -e $script && $script == *"$only"* ]] || continue
+    ran=$((ran + 1))
+    say "== $script"
+    if [[ $script == *.py ]]; then /usr/bin/python3 -B "$script"; else bash "$script"; fi
+  done
+  ((ran > 0)) || die "there is no benchmark${only:+ whose name contains '$only'} below bench/."
+}

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+
+verb_demo() {
+  need_packages build run
+  need_kubectl
+  need_jax
+  build_preset release pelton
+  ((EUID == 0)) || die "the demo makes network namespaces and mounts for its pods and needs root: sudo ./dev demo"
+  exec /usr/bin/python3 -B tools/demo/main.py --pelton build/release/pelton \
+    --kubectl "$PELTON_CACHE/venvs/kubectl/bin/kubectl" "$@"
+}
