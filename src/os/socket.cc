@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "os/socket.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace pelton::os {
+namespace {
+
+constexpr size_t kReadSize = 64 * 1024;
+/// Reads per turn: one busy peer does not hold up the others.
+constexpr int kReadsPerTurn = 4;
+/// What was sent is cut from the front of the queue in steps of this.
+constexpr size_t kCompactSize = 1024 * 1024;
+
+class OsConnection final : public world::Connection {
+ public:
+  OsConnection(Loop& loop, Fd fd, world::Address peer)
+      : fd_(std::move(fd)),
+        peer_(std::move(peer)),
+        watch_(loop, fd_.get(), [this](uint32_t events) { on_ready(events); }) {}
+
+  void start(world::ConnectionEvents events) override {
+    events_ = std::make_shared<world::ConnectionEvents>(std::move(events));
+    update_watch();
+  }
+
+  void send(std::string_view bytes) override {
+    if (is_finishing_ || is_broken_) return;
+    if (queued_bytes() == 0) bytes.remove_prefix(write_some(bytes));
+    if (bytes.empty() || is_broken_) return;
+    queue_.append(bytes);
+    update_watch();
+  }
+
+  size_t queued_bytes() const override { return queue_.size() - sent_; }
+
+  void finish() override {
+    if (is_finishing_) return;
+    is_finishing_ = true;
+    if (queued_bytes() == 0) ::shutdown(fd_.get(), SHUT_WR);
+  }
+
+  void pause_reading() override {
+    is_reading_ = false;
+    update_watch();
+  }
+
+  void resume_reading() override {
+    is_reading_ = true;
+    update_watch();
+  }
+
+  world::Address peer() const override { return peer_; }
+
+ private:
+  /// How much the kernel took. An error breaks the sending side; the reading side, which always
+  /// notices too, tells the owner.
+  size_t write_some(std::string_view bytes) {
+    size_t written = 0;
+    while (written < bytes.size()) {
+      const ssize_t n = ::send(fd_.get(), bytes.data() + written, bytes.size() - written,
+                               MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
+      if (n < 0) {
+        is_broken_ = true;
+        break;
+      }
+      written += static_cast<size_t>(n);
+    }
+    return written;
+  }
+
+  void update_watch() {
+    if (!events_) return;
+    uint32_t wanted = 0;
+    if (is_reading_ && !has_ended_) wanted |= EPOLLIN;
+    if (queued_bytes() > 0) wanted |= EPOLLOUT;
+    watch_.set(wanted);
+  }
+
+  void on_ready(uint32_t ready) {
+    const auto events = events_;  // lives on where a callback destroys this connection
+    const std::weak_ptr<char> alive = alive_;
+    if ((ready & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0 && queued_bytes() > 0) {
+      flush();
+      if (queued_bytes() == 0 && !is_broken_ && events->on_drained) {
+        events->on_drained();
+        if (alive.expired()) return;
+      }
+    }
+    if ((ready & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0) read_some(*events, alive);
+  }
+
+  void flush() {
+    sent_ += write_some(std::string_view(queue_).substr(sent_));
+    if (queued_bytes() == 0 || is_broken_) {
+      queue_.clear();
+      sent_ = 0;
+      if (is_finishing_) ::shutdown(fd_.get(), SHUT_WR);
+    } else if (sent_ >= kCompactSize) {
+      queue_.erase(0, sent_);
+      sent_ = 0;
+    }
+    update_watch();
+  }
+
+  void read_some(const world::ConnectionEvents& events, const std::weak_ptr<char>& alive) {
+    static thread_local std::string buffer(kReadSize, '\0');
+    for (int i = 0; i < kReadsPerTurn && is_reading_ && !has_ended_; ++i) {
+      const ssize_t n = ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+      if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+      if (n <= 0) {
+        end(events,
+            n == 0 ? base::ok() : errno_status("connection to " + peer_.to_string(), errno));
+        return;
+      }
+      if (events.on_data) events.on_data({buffer.data(), static_cast<size_t>(n)});
+      if (alive.expired()) return;
+      if (static_cast<size_t>(n) < buffer.size()) return;
+    }
+  }
+
+  void end(const world::ConnectionEvents& events, base::Status status) {
+    has_ended_ = true;
+    if (!status.ok()) {
+      status = base::unavailable(status.message());
+      is_broken_ = true;
+      queue_.clear();
+      sent_ = 0;
+    }
+    update_watch();
+    if (events.on_end) events.on_end(std::move(status));
+  }
+
+  Fd fd_;
+  world::Address peer_;
+  std::shared_ptr<world::ConnectionEvents> events_;
+  std::string queue_;
+  size_t sent_ = 0;  ///< of queue_, from its front
+  bool is_reading_ = true;
+  bool is_finishing_ = false;
+  bool has_ended_ = false;
+  bool is_broken_ = false;
+  std::shared_ptr<char> alive_ = std::make_shared<char>();
+  Loop::Watch watch_;  ///< last: ends before the descriptor is closed
+};
+
+}  // namespace
+
+base::Result<SocketAddress> to_socket_address(const world::Address& address) {
+  SocketAddress out;
+  if (address.host.starts_with('/')) {
+    sockaddr_un unix_address{};
+    if (address.host.size() >= sizeof unix_address.sun_path) {
+      return base::invalid_argument("the path of the Unix socket " + address.host +
+                                    " is too long: at most 107 bytes");
+    }
+    unix_address.sun_family = AF_UNIX;
+    std::memcpy(unix_address.sun_path, address.host.data(), address.host.size());
+    out.size = sizeof unix_address;
+    std::memcpy(&out.storage, &unix_address, out.size);
+    return out;
+  }
+  sockaddr_in v4{};
+  if (::inet_pton(AF_INET, address.host.c_str(), &v4.sin_addr) == 1) {
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(address.port);
+    out.size = sizeof v4;
+    std::memcpy(&out.storage, &v4, out.size);
+    return out;
+  }
+  sockaddr_in6 v6{};
+  if (::inet_pton(AF_INET6, address.host.c_str(), &v6.sin6_addr) == 1) {
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(address.port);
+    out.size = sizeof v6;
+    std::memcpy(&out.storage, &v6, out.size);
+    return out;
+  }
+  return base::invalid_argument(
+      "\"" + address.host + "\" is neither an IP address nor the absolute path of a Unix socket");
+}
+
+world::Address from_socket_address(const SocketAddress& address) {
+  char text[INET6_ADDRSTRLEN] = "";
+  if (address.family() == AF_INET) {
+    sockaddr_in v4{};
+    std::memcpy(&v4, &address.storage, sizeof v4);
+    ::inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
+    return {text, ntohs(v4.sin_port)};
+  }
+  if (address.family() == AF_INET6) {
+    sockaddr_in6 v6{};
+    std::memcpy(&v6, &address.storage, sizeof v6);
+    ::inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
+    return {text, ntohs(v6.sin6_port)};
+  }
+  sockaddr_un unix_address{};
+  std::memcpy(&unix_address, &address.storage, sizeof unix_address);
+  unix_address.sun_path[sizeof unix_address.sun_path - 1] = '\0';
+  return {unix_address.sun_path[0] == '\0' ? "unix" : unix_address.sun_path, 0};
+}
+
+world::Address local_address(int fd) {
+  SocketAddress local;
+  local.size = sizeof local.storage;
+  ::getsockname(fd, reinterpret_cast<sockaddr*>(&local.storage), &local.size);
+  return from_socket_address(local);
+}
+
+std::unique_ptr<world::Connection> make_connection(Loop& loop, Fd fd, world::Address peer) {
+  if (peer.port != 0) {  // small writes leave at once: whoever coalesces does it above us
+    const int on = 1;
+    ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  }
+  return std::make_unique<OsConnection>(loop, std::move(fd), std::move(peer));
+}
+
+}  // namespace pelton::os

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// fork and exec, with the error of exec in the parent's hands.
+#pragma once
+#include <sys/types.h>
+
+#include "base/status.h"
+#include "os/fd.h"
+#include "world/processes.h"
+
+namespace pelton::os {
+
+struct Spawned {
+  pid_t pid = 0;
+  Fd output;  ///< reading end of the child's output, where spec.on_output is set
+};
+
+/// NotFound: no such program, stream file's directory or working directory.
+base::Result<Spawned> fork_and_exec(const world::ProcessSpec& spec);
+
+}  // namespace pelton::os
