@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// From the bytes of a request to an object of its resource.
+#pragma once
+#include <string_view>
+
+#include "apiserver/call.h"
+#include "base/json.h"
+
+namespace pelton::apiserver {
+
+/// Reads JSON or YAML by content type; "" counts as JSON. BadRequest for bad syntax,
+/// UnsupportedMediaType for protobuf and others, RequestEntityTooLarge over 3 MiB. An empty body is
+/// null.
+base::Result<base::Json> read_body(const net::Request& request);
+
+/// Reads dryRun and fieldValidation of a mutating request into the call. BadRequest for others.
+base::Status read_write_options(Call& call);
+
+/// Makes `object` one of the call's resource: checks kind, namespace and name against the path
+/// (name only where the path has one), prunes unknown fields as fieldValidation says (Strict: an
+/// error, Warn: a warning), normalizes, drops managedFields and selfLink.
+base::Status admit_object(Call& call, base::Json& object);
+
+/// RequestEntityTooLarge where the encoded object is over the limit.
+base::Status check_size(size_t bytes);
+
+}  // namespace pelton::apiserver

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// One request on its way through the pipeline: what was asked, by whom, and how it is answered.
+//
+// Every handler of this folder takes a CallPtr and answers it exactly once, now or later, through
+// the functions here; they write the audit line too. Used on the loop only.
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "api/registry.h"
+#include "apiserver/api_status.h"
+#include "apiserver/authorize.h"
+#include "apiserver/media_type.h"
+#include "apiserver/request_path.h"
+#include "base/json.h"
+#include "net/http.h"
+
+namespace pelton::apiserver {
+
+/// Decoded query parameters, in order.
+class Query {
+ public:
+  Query() = default;
+  explicit Query(std::string_view target);
+  bool has(std::string_view name) const { return find(name) != nullptr; }
+  /// The first value, or "".
+  const std::string& get(std::string_view name) const;
+  /// "true" or "1" (an empty value counts as absent). BadRequest for other texts.
+  base::Result<std::optional<bool>> boolean(std::string_view name) const;
+  /// BadRequest where it is no integer >= 0.
+  base::Result<std::optional<int64_t>> integer(std::string_view name) const;
+
+ private:
+  const std::string* find(std::string_view name) const;
+  std::vector<std::pair<std::string, std::string>> parameters_;
+};
+
+struct Call {
+  net::Request request;
+  net::ResponseSinkPtr sink;
+  RequestPath path;
+  Query query;
+  const api::ResourceInfo* resource = nullptr;      ///< null: not a resource
+  const api::SubresourceInfo* subresource = nullptr;  ///< null: the object itself
+  Access access;
+  AnswerForm form = AnswerForm::Plain;
+  StatusSubject subject;
+  bool is_dry_run = false;
+  bool is_audited = false;  ///< a mutating request: one line in the log when answered
+  /// Texts for `Warning: 299` headers, which kubectl prints.
+  std::vector<std::string> warnings;
+  /// Told the code of the answer; writes the audit line.
+  std::function<void(const Call&, int code)> on_answer;
+
+  bool is_status() const { return path.subresource == "status"; }
+};
+using CallPtr = std::shared_ptr<Call>;
+
+/// Answers with these bytes of JSON.
+void answer_bytes(Call& call, int code, std::string_view body);
+void answer_json(Call& call, int code, const base::Json& body);
+/// Answers with a Status object. The status must not be Ok.
+void answer_failure(Call& call, const base::Status& status);
+/// Starts a streamed answer (a watch, a log): head with 200; the caller writes and ends.
+void start_stream(Call& call, std::string content_type);
+
+}  // namespace pelton::apiserver
