@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/defaults_table.h"
+
+namespace pelton::api {
+namespace {
+
+#define CORE "io.k8s.api.core.v1."
+#define BATCH "io.k8s.api.batch.v1."
+#define JOBSET "io.x-k8s.jobset.v1alpha2."
+
+// Sorted by type: default_rows() is searched.
+constexpr DefaultRow kRows[] = {
+    {BATCH "JobSpec", "completionMode", R"("NonIndexed")"},
+    {BATCH "JobSpec", "manualSelector", "false"},
+    {BATCH "JobSpec", "parallelism", "1"},
+    {BATCH "JobSpec", "suspend", "false"},
+    {BATCH "PodFailurePolicyOnPodConditionsPattern", "status", R"("True")"},
+    {CORE "ConfigMapVolumeSource", "defaultMode", "420"},
+    {CORE "Container", "terminationMessagePath", R"("/dev/termination-log")"},
+    {CORE "Container", "terminationMessagePolicy", R"("File")"},
+    {CORE "Container", "resources", "{}"},
+    {CORE "ContainerPort", "protocol", R"("TCP")"},
+    {CORE "DownwardAPIVolumeSource", "defaultMode", "420"},
+    {CORE "EphemeralContainer", "terminationMessagePath", R"("/dev/termination-log")"},
+    {CORE "EphemeralContainer", "terminationMessagePolicy", R"("File")"},
+    {CORE "GRPCAction", "service", R"("")"},
+    {CORE "HTTPGetAction", "path", R"("/")"},
+    {CORE "HTTPGetAction", "scheme", R"("HTTP")"},
+    {CORE "HostPathVolumeSource", "type", R"("")"},
+    {CORE "ObjectFieldSelector", "apiVersion", R"("v1")"},
+    {CORE "PersistentVolumeClaimSpec", "volumeMode", R"("Filesystem")"},
+    {CORE "PodSpec", "dnsPolicy", R"("ClusterFirst")"},
+    {CORE "PodSpec", "restartPolicy", R"("Always")"},
+    {CORE "PodSpec", "schedulerName", R"("default-scheduler")"},
+    {CORE "PodSpec", "securityContext", "{}"},
+    {CORE "PodSpec", "terminationGracePeriodSeconds", "30"},
+    {CORE "Probe", "failureThreshold", "3"},
+    {CORE "Probe", "periodSeconds", "10"},
+    {CORE "Probe", "successThreshold", "1"},
+    {CORE "Probe", "timeoutSeconds", "1"},
+    {CORE "ProjectedVolumeSource", "defaultMode", "420"},
+    {CORE "Secret", "type", R"("Opaque")"},
+    {CORE "SecretVolumeSource", "defaultMode", "420"},
+    {CORE "ServiceAccountTokenProjection", "expirationSeconds", "3600"},
+    {CORE "ServicePort", "protocol", R"("TCP")"},
+    {CORE "ServiceSpec", "sessionAffinity", R"("None")"},
+    {CORE "ServiceSpec", "type", R"("ClusterIP")"},
+    {"io.k8s.api.discovery.v1.EndpointPort", "name", R"("")"},
+    {"io.k8s.api.discovery.v1.EndpointPort", "protocol", R"("TCP")"},
+    {JOBSET "Coordinator", "jobIndex", "0"},
+    {JOBSET "Coordinator", "podIndex", "0"},
+    {JOBSET "FailurePolicy", "maxRestarts", "0"},
+    {JOBSET "FailurePolicy", "restartStrategy", R"("Recreate")"},
+    {JOBSET "Network", "enableDNSHostnames", "true"},
+    {JOBSET "Network", "publishNotReadyAddresses", "true"},
+    {JOBSET "ReplicatedJob", "groupName", R"("default")"},
+    {JOBSET "ReplicatedJob", "replicas", "1"},
+    {JOBSET "StartupPolicy", "startupPolicyOrder", R"("AnyOrder")"},
+    {JOBSET "SuccessPolicy", "operator", R"("All")"},
+    {JOBSET "VolumeClaimPolicy", "retentionPolicy", R"({"whenDeleted":"Delete"})"},
+    {JOBSET "VolumeClaimRetentionPolicy", "whenDeleted", R"("Delete")"},
+};
+
+}  // namespace
+
+std::span<const DefaultRow> default_rows() {
+  return kRows;
+}
+
+}  // namespace pelton::api

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the server decides about an object on its way in: the part of upstream's strategies that is
+// neither defaulting nor validation.
+#include <algorithm>
+#include <map>
+
+#include "api/defaults.h"
+#include "api/object.h"
+#include "api/quantity.h"
+
+namespace pelton::api {
+namespace {
+
+using base::Json;
+
+constexpr const char* kServerMetadata[] = {"creationTimestamp", "deletionGracePeriodSeconds",
+                                           "deletionTimestamp", "generation",
+                                           "selfLink",          "uid"};
+
+void copy_member(const Json& from, Json& to, std::string_view name) {
+  if (const Json* value = from.find(name)) {
+    to.set(name, *value);
+  } else {
+    to.erase(name);
+  }
+}
+
+// A Job finds its pods by its uid; a user may do that by hand (manualSelector).
+void prepare_job(Json& job) {
+  Json& spec = job.child("spec");
+  if (spec["manualSelector"].as_bool()) return;
+  const std::string uid = uid_of(job);
+  Json& labels = spec.child("template").child("metadata").child("labels");
+  for (const char* key : {"job-name", "batch.kubernetes.io/job-name"}) {
+    if (!labels.contains(key)) labels.set(key, name_of(job));
+  }
+  for (const char* key : {"controller-uid", "batch.kubernetes.io/controller-uid"}) {
+    if (!labels.contains(key)) labels.set(key, uid);
+  }
+  spec.child("selector").child("matchLabels").set("batch.kubernetes.io/controller-uid", uid);
+}
+
+// Whether anything but metadata, status and the type's name differs.
+bool differs_in_spec(const Json& before, const Json& after) {
+  const auto strip = [](const Json& object) {
+    Json copy = object;
+    for (const char* name : {"metadata", "status", "apiVersion", "kind"}) copy.erase(name);
+    return copy;
+  };
+  return !(strip(before) == strip(after));
+}
+
+using Amounts = std::map<std::string, Quantity>;
+
+void add_amounts(const Json& list, Amounts& total) {
+  for (const char* name : {"cpu", "memory"}) {
+    const Quantity amount = Quantity::or_zero(list[name]);
+    if (!amount.is_zero()) total[name] += amount;
+  }
+}
+
+}  // namespace
+
+void prepare_for_create(const ResourceInfo& resource, Json& object) {
+  Json& metadata = object.child("metadata");
+  for (const char* name : {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"}) {
+    metadata.erase(name);
+  }
+  metadata.erase("generation");
+  if (resource.has_generation) metadata.set("generation", 1);
+  // A Node's agent writes its first status with the object itself.
+  if (resource.has_status() && resource.kind != "Node") object.erase("status");
+  if (resource.kind == "Job") prepare_job(object);
+  if (resource.kind == "Pod") {
+    object.set("status",
+               Json::object({{"phase", "Pending"}, {"qosClass", qos_class(object["spec"])}}));
+  } else if (resource.kind == "Namespace") {
+    object.child("spec").set("finalizers", Json::array({"kubernetes"}));
+    object.set("status", Json::object({{"phase", "Active"}}));
+  } else if (resource.kind == "Service") {
+    object.set("status", Json::object({{"loadBalancer", Json::object()}}));
+  }
+}
+
+void prepare_for_update(const ResourceInfo& resource, const Json& before, Json& after,
+                        bool is_status_update) {
+  if (is_status_update) {
+    Json result = before;
+    copy_member(after, result, "status");
+    copy_member(after["metadata"], result.child("metadata"), "resourceVersion");
+    after = std::move(result);
+    return;
+  }
+  Json& metadata = after.child("metadata");
+  for (const char* name : kServerMetadata) copy_member(before["metadata"], metadata, name);
+  if (resource.has_status()) copy_member(before, after, "status");
+  if (resource.kind == "Namespace") {
+    copy_member(before["spec"], after.child("spec"), "finalizers");
+  }
+  if (resource.has_generation && differs_in_spec(before, after)) {
+    metadata.set("generation", generation_of(before) + 1);
+  }
+}
+
+std::string qos_class(const Json& pod_spec) {
+  Amounts requests, limits;
+  bool is_guaranteed = true;
+  for (const char* list : {"containers", "initContainers"}) {
+    for (const Json& container : pod_spec[list].items()) {
+      const Json& resources = container["resources"];
+      add_amounts(resources["requests"], requests);
+      add_amounts(resources["limits"], limits);
+      for (const char* name : {"cpu", "memory"}) {
+        if (Quantity::or_zero(resources["limits"][name]).is_zero()) is_guaranteed = false;
+      }
+    }
+  }
+  if (requests.empty() && limits.empty()) return "BestEffort";
+  return is_guaranteed && (requests.empty() || requests == limits) ? "Guaranteed" : "Burstable";
+}
+
+}  // namespace pelton::api
