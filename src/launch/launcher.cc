@@ -41,7 +41,7 @@ void Launcher::start(std::function<void(int)> on_done) {
 }
 
 void Launcher::on_signal(int number) {
-  if (on_done_) act(group_.on_signal(number));
+  if (!finished_) act(group_.on_signal(number));
 }
 
 void Launcher::act(const std::vector<Action>& actions) {
@@ -101,14 +101,14 @@ base::Status Launcher::start_worker(int local_rank, int attempt) {
 }
 
 void Launcher::on_worker_exit(int local_rank, world::ExitState how) {
-  if (!on_done_) return;
-  act(group_.on_exit(local_rank, how));
+  if (!finished_) act(group_.on_exit(local_rank, how));
 }
 
 void Launcher::finish(int exit_code) {
-  grace_.cancel();
-  // What we own may go away in the callback.
-  if (on_done_) std::exchange(on_done_, nullptr)(exit_code);
+  if (finished_) return;
+  finished_ = true;
+  // Later, also where the start failed: who called start() has not begun to wait for it yet.
+  grace_.start(base::Duration(), [this, exit_code] { on_done_(exit_code); });
 }
 
 }  // namespace pelton::launch

@@ -35,7 +35,8 @@ class Launcher {
   world::World& world_;
   GroupPlan plan_;
   Group group_;
-  world::Timer grace_;
+  world::Timer grace_;  ///< at the end: the call of on_done_
+  bool finished_ = false;
   std::vector<std::unique_ptr<world::Process>> workers_;  ///< by local rank
   std::function<void(int)> on_done_;
 };

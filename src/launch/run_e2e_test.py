@@ -6,6 +6,7 @@ PELTON names the executable.
 
 import os
 import pathlib
+import select
 import signal
 import subprocess
 import sys
@@ -27,14 +28,26 @@ def run(*words, **variables):
                         capture_output=True, timeout=GIVE_UP_SECONDS)
 
 
-def is_alive(pid):
-  try:
-    return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-  except OSError:
-    return False
+class Watched:
+  """A process that is not our child, held by a descriptor that tells when it ends."""
+
+  def __init__(self, pid):
+    self.descriptor = os.pidfd_open(pid)
+
+  def has_ended(self):
+    ready, _, _ = select.select([self.descriptor], [], [], GIVE_UP_SECONDS)
+    os.close(self.descriptor)
+    return bool(ready)
 
 
 class Run(unittest.TestCase):
+  def setUp(self):
+    directory = tempfile.TemporaryDirectory()
+    self.addCleanup(directory.cleanup)
+    self.directory = pathlib.Path(directory.name)
+    self.fifo = str(self.directory / "go")
+    os.mkfifo(self.fifo)
+
   def test_each_worker_gets_its_rank_and_all_the_same_master(self):
     done = run("--standalone", "--nproc-per-node=3", "--", "sh", "-c",
                'echo "$RANK $LOCAL_RANK $WORLD_SIZE $JAX_PROCESS_ID $MASTER_ADDR $MASTER_PORT"')
@@ -56,11 +69,15 @@ class Run(unittest.TestCase):
         self.assertEqual(run("--", "sh", "-c", script).returncode, code)
 
   def test_a_failure_takes_the_others_with_it(self):
-    done = run("--standalone", "--nproc-per-node=2", "--", "sh", "-c",
-               'echo $$; [ "$RANK" = 1 ] && exit 5; exec sleep 600')
-    self.assertEqual(done.returncode, 5, done.stderr)
-    for pid in done.stdout.split():
-      self.assertFalse(is_alive(int(pid)))
+    with subprocess.Popen(
+        command("--standalone", "--nproc-per-node=2", "--", "sh", "-c",
+                '[ $RANK = 0 ] && { echo $$; exec sleep 600; }; read -r _ <"$FIFO"; exit 5'),
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "FIFO": self.fifo}) as process:
+      survivor = Watched(int(process.stdout.readline()))
+      with open(self.fifo, "w", encoding="utf-8") as go:
+        go.write("\n")
+      self.assertEqual(process.wait(GIVE_UP_SECONDS), 5)
+      self.assertTrue(survivor.has_ended())
 
   def test_a_failed_group_is_restarted_as_often_as_asked(self):
     done = run("--max-restarts=2", "--", "sh", "-c",
@@ -71,12 +88,12 @@ class Run(unittest.TestCase):
   def test_sigterm_reaches_the_workers_and_their_children(self):
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
       with self.subTest(number.name), subprocess.Popen(
-          command("--", "sh", "-c", "sleep 600 & echo $!; wait"), stdout=subprocess.PIPE,
+          command("--", "sh", "-c", "sh -c 'echo $$; exec sleep 600'; true"), stdout=subprocess.PIPE,
           text=True) as process:
-        child = int(process.stdout.readline())
+        child = Watched(int(process.stdout.readline()))
         process.send_signal(number)
         self.assertEqual(process.wait(GIVE_UP_SECONDS), 128 + number)
-        self.assertFalse(is_alive(child))
+        self.assertTrue(child.has_ended())
 
   def test_who_ignores_sigterm_is_killed_after_the_grace_period(self):
     with subprocess.Popen(command("--grace-seconds=1", "--", "sh", "-c", 'trap "" TERM; echo ready; sleep 600; sleep 600'),
@@ -88,12 +105,10 @@ class Run(unittest.TestCase):
   def test_workers_die_with_the_launcher(self):
     with subprocess.Popen(command("--", "sh", "-c", "echo $$; exec sleep 600"),
                           stdout=subprocess.PIPE, text=True) as process:
-      worker = int(process.stdout.readline())
+      worker = Watched(int(process.stdout.readline()))
       process.kill()
       process.wait(GIVE_UP_SECONDS)
-      # The pipe ends when the worker, which holds its other end, is gone.
-      self.assertEqual(process.stdout.read(), "")
-      self.assertFalse(is_alive(worker))
+      self.assertTrue(worker.has_ended())
 
   def test_what_is_not_there_has_a_shells_exit_code_and_a_name(self):
     done = run("--", "no-such-program")
@@ -107,12 +122,11 @@ class Run(unittest.TestCase):
     self.assertIn("Give --node-rank", run("--nnodes=2", "--", "true").stderr)
 
   def test_logs_go_where_asked(self):
-    with tempfile.TemporaryDirectory() as directory:
-      done = run("--standalone", "--nproc-per-node=2", f"--log-dir={directory}", "--redirects=3", "--",
-                 "sh", "-c", "echo out $RANK; echo err $RANK >&2")
-      self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
-      self.assertEqual(pathlib.Path(directory, "attempt_0/1/stdout.log").read_text(), "out 1\n")
-      self.assertEqual(pathlib.Path(directory, "attempt_0/0/stderr.log").read_text(), "err 0\n")
+    done = run("--standalone", "--nproc-per-node=2", f"--log-dir={self.directory}", "--redirects=3",
+               "--", "sh", "-c", "echo out $RANK; echo err $RANK >&2")
+    self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
+    self.assertEqual((self.directory / "attempt_0/1/stdout.log").read_text(), "out 1\n")
+    self.assertEqual((self.directory / "attempt_0/0/stderr.log").read_text(), "err 0\n")
 
   def test_help_has_examples(self):
     done = run("--help")
