@@ -122,9 +122,13 @@ class Client {
 
  private:
   struct Call;
+  struct ListRun;
   void send(net::Request request, ObjectDone done);
-  void list_page(net::Request first, std::string token, std::shared_ptr<ObjectList> so_far,
-                 const api::ResourceInfo& resource, ListDone done);
+  void write(std::string_view method, const base::Json& object, std::string_view subresource,
+             ObjectDone done);
+  void list_page(std::shared_ptr<ListRun> run, const std::string& token);
+  void fail(base::Status status, ObjectDone done);
+  void fail_later(std::function<void()> tell);
   void finish(uint64_t id, base::Result<Response> result);
 
   Transport& transport_;
@@ -132,6 +136,7 @@ class Client {
   base::Duration timeout_;
   uint64_t next_id_ = 1;
   std::map<uint64_t, std::unique_ptr<Call>> calls_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 /// The resource of a kind that Pelton knows; nullptr where it knows none.

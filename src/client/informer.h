@@ -42,6 +42,7 @@ class Informer {
  private:
   void list();
   void watch();
+  void on_event(WatchEventType type, base::Json object);
   void on_watch_end(const base::Status& status);
   void retry(const base::Status& why, bool is_relisting);
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Executes one plan's commands through a Client, one after another.
+// Executes one plan's commands through a Client, one after another, until one fails.
 #pragma once
-#include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/status.h"
+#include "client/cache.h"
 #include "client/client.h"
 #include "control/plan.h"
 #include "world/clock.h"
@@ -18,21 +18,30 @@ namespace pelton::control {
 
 /// Something that the cache must show before the writer decides again.
 struct Expectation {
+  enum class Type : uint8_t {
+    Seen,   ///< every change of the kind up to `revision`
+    Gone,   ///< the object of `uid` is absent or being deleted; "" is any object of that name
+    Bound,  ///< the pod of `uid` has a node, or is gone
+  };
+  Type type = Type::Seen;
   ObjectKey key;
-  uint64_t revision = 0;    ///< the cache has seen this revision of the kind …
-  std::string deleted_uid;  ///< … or, where set: an object of this uid is gone or being deleted
+  uint64_t revision = 0;
+  std::string uid;
+  bool operator==(const Expectation&) const = default;
 };
 
-/// Whether the cache shows it. Kinds that the cache does not watch count as shown.
+/// Whether the cache shows it. A kind that the cache does not watch counts as shown.
 bool is_met(const Expectation& expectation, const client::Cache& cache);
 
 struct ExecuteResult {
   base::Status status;  ///< of the command that ended the plan, or Ok
-  std::string failed;   ///< describe() of it
+  std::string failed;   ///< describe() of that command
+  /// The object that the failed command was about, where looking at it tells what the cache lacks:
+  /// the outcome is unknown, or somebody else was faster.
+  std::optional<ObjectKey> doubtful;
   std::vector<Expectation> expectations;
 };
 
-/// Stateless but for the counts of equal events; shared by all keys of a driver.
 class Executor {
  public:
   /// References must outlive it. Dies silently with plans in flight.
@@ -45,20 +54,25 @@ class Executor {
   /// source of events.
   void execute(std::string_view component, std::vector<Command> commands,
                std::function<void(ExecuteResult)> done);
+  /// Reads the object from the server; gives what the cache must show to be as fresh as that.
+  void observe(const ObjectKey& key, std::function<void(base::Result<Expectation>)> done);
 
  private:
   struct Run;
-  void step(const std::shared_ptr<Run>& run);
-  void issue(const std::shared_ptr<Run>& run, const Command& command);
-  void on_written(const std::shared_ptr<Run>& run, const ObjectKey& key,
-                  base::Result<base::Json> result);
-  void observe(const std::shared_ptr<Run>& run, const ObjectKey& key);
-  void emit(const std::shared_ptr<Run>& run, const EmitEvent& event);
-  void bind_gang(const std::shared_ptr<Run>& run, const GangBind& gang);
+  struct Issue;
+  using RunPtr = std::shared_ptr<Run>;
+  void step(const RunPtr& run);
+  void on_written(const RunPtr& run, const ObjectKey& key, base::Result<base::Json> result);
+  void on_removed(const RunPtr& run, const Delete& command, base::Result<base::Json> result);
+  void on_bound(const RunPtr& run, const std::string& namespace_name,
+                const std::vector<PodBinding>& bindings, const base::Status& status);
+  void fail(const RunPtr& run, const ObjectKey& key, base::Status status);
+  void emit(const RunPtr& run, const EmitEvent& event);
+  void bind_gang(const RunPtr& run, const GangBind& gang);
 
   client::Client& client_;
   world::Clock& clock_;
-  std::map<std::string, int64_t> event_counts_;  ///< by event name; bounded
+  bool has_no_gang_resource_ = false;  ///< as the server said
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
