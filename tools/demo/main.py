@@ -28,10 +28,8 @@ from story import Story
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 JOBSET = "examples/train-gpt/jobset.yaml"
 PARK = "examples/parks/small.yaml"
-CHECKPOINTS = pathlib.Path("/var/tmp/pelton/train-gpt")
 NAMESPACE = "/api/v1/namespaces/default"
 JOBSET_PATH = "/apis/jobset.x-k8s.io/v1alpha2/namespaces/default/jobsets/train-gpt"
-LOGS = ROOT / "build" / "demo"
 RED, PLAIN = "\033[1;31m", "\033[0m"
 
 
@@ -99,6 +97,8 @@ class Demo:
     self.arguments = arguments
     self.data = pathlib.Path(arguments.data_dir)
     self.kubeconfig = self.data / "kubeconfig"
+    self.logs = pathlib.Path(arguments.logs)
+    self.checkpoints = pathlib.Path(arguments.checkpoints)
     self.scratch = scratch
     self.screen = Screen()
     self.story = Story()
@@ -106,6 +106,7 @@ class Demo:
     self.lines = queue.Queue()
     self.followed = {}
     self.started = time.monotonic()
+    self.connect = None
     self.kill_at = None
     self.victim = None
     self.api = None
@@ -123,8 +124,7 @@ class Demo:
 
   def up(self):
     """Starts the cluster. Raises RuntimeError."""
-    CHECKPOINTS.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(CHECKPOINTS, ignore_errors=True)  # the demo tells the whole story each time
+    shutil.rmtree(self.checkpoints, ignore_errors=True)  # the demo tells the whole story each time
     if self.pelton("up", "--nodes", "4", "--park", PARK, "--data-dir", str(self.data)) != 0:
       raise RuntimeError(f"pelton up failed (see above; logs: {self.data}/log)")
     self.kubectl = kube.Kubectl(self.arguments.kubectl, self.kubeconfig, self.screen.tell)
@@ -135,9 +135,12 @@ class Demo:
     self.api = self.connect()
 
   def down(self):
+    """Ends the cluster and removes what it left, apart from its logs, which go to ours."""
+    for log in (self.data / "log").glob("*.log"):
+      shutil.copy(log, self.logs / f"cluster-{log.name}")
     self.pelton("down", "--data-dir", str(self.data))
     shutil.rmtree(self.data, ignore_errors=True)
-    shutil.rmtree(CHECKPOINTS, ignore_errors=True)
+    shutil.rmtree(self.checkpoints, ignore_errors=True)
 
   # ---- the job ----
 
@@ -162,7 +165,7 @@ class Demo:
       begun = any("running" in c.get("state", {}) or "terminated" in c.get("state", {})
                   for c in pod.get("status", {}).get("containerStatuses", []))
       if begun and uid not in self.followed:
-        self.followed[uid] = LogFollower(self.connect(), pod, self.lines, LOGS)
+        self.followed[uid] = LogFollower(self.connect(), pod, self.lines, self.logs)
         self.followed[uid].start()
 
   def lose_a_worker(self):
@@ -170,7 +173,7 @@ class Demo:
     if self.story.kill or not self.story.checkpoints or self.arguments.no_kill:
       return
     if self.kill_at is None:
-      self.kill_at = self.now() + self.random.uniform(2, 12)
+      self.kill_at = self.now() + self.random.uniform(0, self.arguments.kill_within)
       self.victim = str(self.random.randrange(4))
     if self.now() < self.kill_at:
       return
@@ -188,10 +191,10 @@ class Demo:
 
   def run(self):
     """Returns what went wrong, as sentences."""
-    LOGS.mkdir(parents=True, exist_ok=True)
-    for old in LOGS.glob("*.log"):
+    self.logs.mkdir(parents=True, exist_ok=True)
+    for old in self.logs.glob("*.log"):
       old.unlink()
-    self.trouble = open(LOGS / "demo-trouble.log", "w", encoding="utf-8")
+    self.trouble = open(self.logs / "demo-trouble.log", "w", encoding="utf-8")
     self.up()
     self.kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=60s")
     self.kubectl("get", "nodes")
@@ -227,18 +230,12 @@ class Demo:
                 f"pelton down --data-dir {self.data}"] if kept else [
                     "./dev demo --keep          # and look around with kubectl",
                     "less examples/train-gpt/jobset.yaml",
-                    f"less {LOGS.relative_to(ROOT)}/*.log"]
-    logs = f"{LOGS.relative_to(ROOT)}/" + (f", {self.data}/log/" if kept else "")
+                    f"less {self.logs}/*.log"]
+    logs = f"{self.logs}/" + (f", {self.data}/log/" if kept else "")
     for line in summary.lines(self.story, self.now(), logs, kept, commands):
       self.screen.tell(line)
     for sentence in wrong:
       self.screen.warn(f"not as it should be: {sentence}")
-
-
-def save_logs_of_cluster(data):
-  """Copies the cluster's own logs to where the demo's are, before the data directory goes."""
-  for log in (data / "log").glob("*.log"):
-    shutil.copy(log, LOGS / f"cluster-{log.name}")
 
 
 def parse(argv):
@@ -246,8 +243,12 @@ def parse(argv):
   parser.add_argument("--pelton", required=True, help=argparse.SUPPRESS)
   parser.add_argument("--kubectl", required=True, help=argparse.SUPPRESS)
   parser.add_argument("--data-dir", default="/tmp/pelton-demo")
+  parser.add_argument("--logs", default="build/demo", metavar="DIR")
+  parser.add_argument("--checkpoints", default="/var/tmp/pelton/train-gpt", help=argparse.SUPPRESS)
   parser.add_argument("--keep", action="store_true", help="leave the cluster up at the end")
   parser.add_argument("--seed", type=int, default=None, help="of when which worker is killed")
+  parser.add_argument("--kill-within", type=float, default=12, metavar="SECONDS",
+                      help="of the first checkpoint; default 12")
   parser.add_argument("--no-kill", action="store_true", help="let all workers live")
   parser.add_argument("--timeout", type=float, default=900, metavar="SECONDS")
   parser.add_argument("--picture", metavar="FILE", help="also write the last screen as SVG")
@@ -284,7 +285,6 @@ def main(argv):
         signal.signal(number, signal.SIG_IGN)
       interrupted = wrong == ["it was interrupted"]
       if interrupted or not arguments.keep:
-        save_logs_of_cluster(demo.data)
         demo.down()
   return 130 if interrupted else 1 if wrong else 0
 
