@@ -6,6 +6,7 @@
 
 #include "api/defaults_table.h"
 #include "api/object.h"
+#include "base/strings.h"
 
 namespace pelton::api {
 namespace {
@@ -143,6 +144,15 @@ void default_node(Json& node) {
   set_absent(status, "allocatable", capacity);
 }
 
+// stringData is data that needs no base64; it is never stored.
+void default_secret(Json& secret) {
+  const Json text = secret["stringData"];
+  for (const Json::Member& member : text.members()) {
+    secret.child("data").set(member.name, base::base64_encode(member.value.as_string()));
+  }
+  secret.erase("stringData");
+}
+
 // What JobSet's webhook fills in, on create only.
 void default_jobset(Json& jobset) {
   Json& spec = jobset.child("spec");
@@ -181,6 +191,7 @@ constexpr TypeRule kRules[] = {
     {"io.k8s.api.core.v1.Namespace", default_namespace},
     {"io.k8s.api.core.v1.Node", default_node},
     {"io.k8s.api.core.v1.Pod", default_pod},
+    {"io.k8s.api.core.v1.Secret", default_secret},
     {"io.k8s.api.core.v1.ServiceSpec", default_service_spec},
     {"io.k8s.api.core.v1.Volume", default_volume, true},
 };
