@@ -2,6 +2,12 @@
 # What the verbs need from outside: packages of Debian 12, and Python environments in the user's
 # cache. Everything here looks first and does nothing where all is there, also without a network.
 
+OS_RELEASE=${OS_RELEASE:-/etc/os-release}
+# A pod sees the host's /usr and the virtual environment, so the interpreter has to be in /usr.
+SYSTEM_PYTHON=${SYSTEM_PYTHON:-/usr/bin/python3}
+
+is_root() { ((EUID == 0)); }
+
 # need_packages GROUP…: installs what tools/dev/packages.txt lists for these groups and is missing.
 need_packages() {
   local missing=() package group groups=" $* "
@@ -13,11 +19,14 @@ need_packages() {
   ((${#missing[@]})) || return 0
 
   local system="an unknown system" name=
-  [[ -r /etc/os-release ]] && { system=$(. /etc/os-release && echo "${PRETTY_NAME:-}"); name=$(. /etc/os-release && echo "${ID:-}${VERSION_ID:-}"); }
+  if [[ -r $OS_RELEASE ]]; then
+    system=$(. "$OS_RELEASE" && echo "${PRETTY_NAME:-}")
+    name=$(. "$OS_RELEASE" && echo "${ID:-}${VERSION_ID:-}")
+  fi
   [[ $name == debian12 ]] || die "this is $system, and ./dev can install packages on Debian 12 only.
 Needed, under Debian's names: ${missing[*]}"
   local as_root=()
-  if ((EUID != 0)); then
+  if ! is_root; then
     command -v sudo >/dev/null ||
       die "packages are missing and only root can install them. As root:
   apt-get install --no-install-recommends ${missing[*]}"
@@ -37,12 +46,11 @@ venv_python() { printf '%s\n' "$PELTON_CACHE/venvs/$1/bin/python"; }
 # need_venv NAME REQUIREMENTS: a virtual environment with exactly these requirements, at
 # $PELTON_CACHE/venvs/NAME, which is a link to NAME-<hash of the requirements>.
 need_venv() {
-  local name=$1 requirements=$2 python=python3 hash directory
+  local name=$1 requirements=$2 python=$SYSTEM_PYTHON hash directory
   hash=$(sha256sum "$requirements" | cut -c1-12)
   directory=$PELTON_CACHE/venvs/$name-$hash
   if [[ ! -e $directory/.complete ]]; then
-    # A pod sees the host's /usr and this directory, so the interpreter has to be in /usr.
-    [[ -x /usr/bin/python3 ]] && python=/usr/bin/python3
+    [[ -x $python ]] || python=python3
     confirm "To be installed with pip in $directory: $(grep -v '^#' "$requirements" | xargs)"
     rm -rf "$directory"
     mkdir -p "$PELTON_CACHE/venvs"
