@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// POST to a collection.
+#include "api/defaults.h"
+#include "api/names.h"
+#include "api/object.h"
+#include "api/validate.h"
+#include "apiserver/body.h"
+#include "apiserver/core.h"
+
+namespace pelton::apiserver {
+
+using base::Json;
+using base::Result;
+using base::Status;
+
+namespace {
+/// How often a generated name that is taken is generated anew.
+constexpr int kNameTries = 8;
+
+bool is_service(const api::ResourceInfo& r) {
+  return r.group.empty() && r.plural == "services";
+}
+
+/// What the server alone decides about a new object.
+Status stamp(const CorePtr& core, const Call& call, Json& object) {
+  Json& metadata = object.child("metadata");
+  if (!metadata["resourceVersion"].as_string().empty()) {
+    return bad_request("resourceVersion should not be set on objects to be created");
+  }
+  for (const char* field : {"resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds",
+                            "generation"}) {
+    metadata.erase(field);
+  }
+  const std::string base_name = metadata["generateName"].as_string();
+  if (metadata["name"].as_string().empty() && !base_name.empty()) {
+    metadata.set("name", api::generate_name(base_name, random_number(core)));
+  }
+  metadata.set("uid", core->random.uuid());
+  metadata.set("creationTimestamp", base::format_time(core->clock.now()));
+  if (call.resource->has_generation) metadata.set("generation", 1);
+  return base::ok();
+}
+
+std::set<std::string> used_ips(const CorePtr& core, const api::ResourceInfo& services) {
+  std::set<std::string> used = core->ips_under_way;
+  core->objects.for_each(services, "", [&used](const Stored& stored) {
+    const std::string& ip = (*stored.object)["spec"]["clusterIP"].as_string();
+    if (!ip.empty() && ip != "None") used.insert(ip);
+  });
+  return used;
+}
+
+/// The whole admission of a new object. `cluster_ip` gets the address that a Service took.
+Status admit_new(const CorePtr& core, const Call& call, Json& object, std::string& cluster_ip) {
+  const api::ResourceInfo& resource = *call.resource;
+  PELTON_TRY(stamp(core, call, object));
+  api::apply_defaults(resource, object, true);
+  api::prepare_for_create(resource, object);
+  PELTON_TRY(admit_node(call.request.identity, call.access, object));
+  PELTON_TRY(check_namespace_takes(core, call, api::name_of(object)));
+  PELTON_TRY(api::validate_create(resource, object));
+  if (is_service(resource)) {
+    PELTON_ASSIGN(cluster_ip,
+                  assign_cluster_ip(object, core->service_range, used_ips(core, resource)));
+  }
+  return base::ok();
+}
+
+void attempt_create(const CorePtr& core, const CallPtr& call, const Json& wanted, int tries_left) {
+  Json object = wanted;
+  std::string cluster_ip;
+  const Status admitted = admit_new(core, *call, object, cluster_ip);
+  call->subject.name = api::name_of(object);
+  if (!admitted.ok()) return answer_failure(*call, admitted);
+
+  const api::ResourceInfo& storage = *call->resource->storage;
+  if (&storage != call->resource) object = api::convert(object, storage);
+  if (call->is_dry_run) {
+    if (core->objects.get(storage, call->path.ns, call->subject.name).ok()) {
+      return answer_failure(*call, object_already_exists(call->subject));
+    }
+    return answer_object(core, *call, 201, object);
+  }
+  Write write;
+  write.resource = &storage;
+  write.ns = call->path.ns;
+  if (!storage.is_namespaced) write.ns.clear();
+  write.name = call->subject.name;
+  write.object = object;
+  if (!cluster_ip.empty()) core->ips_under_way.insert(cluster_ip);
+  core->objects.commit(
+      {std::move(write)},
+      [core, call, wanted, object, cluster_ip, tries_left](Result<Revision> revision) mutable {
+        core->ips_under_way.erase(cluster_ip);
+        if (revision.ok()) {
+          object.make("metadata").set("resourceVersion", std::to_string(*revision));
+          return answer_object(core, *call, 201, object);
+        }
+        if (revision.error().code() != base::Code::Conflict) {
+          return answer_failure(*call, revision.error());
+        }
+        if (api::name_of(wanted).empty() && tries_left > 1) {
+          return attempt_create(core, call, wanted, tries_left - 1);
+        }
+        answer_failure(*call, object_already_exists(call->subject));
+      });
+}
+}  // namespace
+
+void handle_create(const CorePtr& core, const CallPtr& call) {
+  Status status = read_write_options(*call);
+  if (!status.ok()) return answer_failure(*call, status);
+  Result<Json> body = read_body(call->request);
+  if (!body.ok()) return answer_failure(*call, body.error());
+  status = admit_object(*call, *body);
+  call->subject.name = api::name_of(*body);
+  if (!status.ok()) return answer_failure(*call, status);
+  attempt_create(core, call, *body, kNameTries);
+}
+
+}  // namespace pelton::apiserver

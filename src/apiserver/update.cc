@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// PUT and PATCH of an object, its status and a Namespace's finalizers.
+#include <algorithm>
+
+#include "api/defaults.h"
+#include "api/object.h"
+#include "api/patch.h"
+#include "api/validate.h"
+#include "apiserver/body.h"
+#include "apiserver/core.h"
+#include "apiserver/deletion.h"
+
+namespace pelton::apiserver {
+
+using base::Json;
+using base::Result;
+using base::Status;
+
+namespace {
+bool is_plural(const Call& call, std::string_view group, std::string_view plural) {
+  return call.resource->group == group && call.resource->plural == plural;
+}
+
+/// Kinds that upstream lets nobody overwrite without saying what was read.
+bool needs_version(const Call& call) {
+  return is_plural(call, "coordination.k8s.io", "leases") ||
+         is_plural(call, "discovery.k8s.io", "endpointslices") ||
+         is_plural(call, "jobset.x-k8s.io", "jobsets");
+}
+
+/// Optimistic locking: what the client says it changed must be what there is.
+Status check_versions(const Call& call, const Json& before, const Json& after) {
+  const std::string& uid = api::uid_of(after);
+  if (!uid.empty() && uid != api::uid_of(before)) {
+    return object_conflict(call.subject, "Precondition failed: UID in precondition: " + uid +
+                                             ", UID in object meta: " + api::uid_of(before));
+  }
+  const std::string& version = api::resource_version_of(after);
+  if (version.empty()) {
+    if (!needs_version(call)) return base::ok();
+    return invalid_field(call.subject, "FieldValueInvalid", "metadata.resourceVersion",
+                         "Invalid value: 0: must be specified for an update");
+  }
+  if (version != api::resource_version_of(before)) return object_modified(call.subject);
+  return base::ok();
+}
+
+Status check_finalizers(const Call& call, const Json& before, const Json& after) {
+  if (!api::is_being_deleted(before)) return base::ok();
+  for (const Json& finalizer : after["metadata"]["finalizers"].items()) {
+    if (api::has_finalizer(before, finalizer.as_string())) continue;
+    return invalid_field(call.subject, "FieldValueForbidden", "metadata.finalizers",
+                         "Forbidden: no new finalizers can be added if the object is being "
+                         "deleted, found new finalizers []string{\"" +
+                             finalizer.as_string() + "\"}");
+  }
+  return base::ok();
+}
+
+/// What the server alone decides stays as it is stored.
+void keep_server_fields(const Json& before, Json& after) {
+  Json& metadata = after.child("metadata");
+  const Json& old = before["metadata"];
+  for (const char* field : {"uid", "creationTimestamp", "deletionTimestamp", "generateName",
+                            "deletionGracePeriodSeconds", "resourceVersion", "name", "namespace"}) {
+    if (const Json* value = old.find(field)) {
+      metadata.set(field, *value);
+    } else {
+      metadata.erase(field);
+    }
+  }
+}
+
+/// From what the client wants to what is stored. `after` went through admit_object.
+Result<Change> admit_update(const Call& call, const Json& before, Json after) {
+  const api::ResourceInfo& resource = *call.resource;
+  PELTON_TRY(admit_node(call.request.identity, call.access, before));
+  PELTON_TRY(check_versions(call, before, after));
+  if (call.path.subresource == "finalize") {
+    Json finalizers = after["spec"]["finalizers"];
+    after = before;
+    after.make("spec").set("finalizers", std::move(finalizers));
+  } else {
+    keep_server_fields(before, after);
+    api::apply_defaults(resource, after, false);
+    if (is_plural(call, "", "services") && !call.is_status()) keep_cluster_ip(before, after);
+    api::prepare_for_update(resource, before, after, call.is_status());
+    PELTON_TRY(check_finalizers(call, before, after));
+    PELTON_TRY(call.is_status() ? api::validate_status_update(resource, before, after)
+                                : api::validate_update(resource, before, after));
+  }
+  Change change;
+  if (is_deletion_finished(resource, after)) {
+    change.act = Change::Act::Remove;
+  } else {
+    change.act = after == before ? Change::Act::Keep : Change::Act::Write;
+  }
+  change.object = std::move(after);
+  return change;
+}
+
+ObjectName stored_name(const Call& call) {
+  return {call.resource->storage, call.resource->is_namespaced ? call.path.ns : "",
+          call.path.name};
+}
+
+/// Runs `make` (which gives the object that the client wants) and its admission on the stored
+/// object, until it is committed, and answers.
+void update(const CorePtr& core, const CallPtr& call,
+            const std::function<Result<Json>(const Json& before)>& make) {
+  const Decide decide = [call, make](const Json& stored) -> Result<Change> {
+    const api::ResourceInfo& resource = *call->resource;
+    const Json before = api::convert(stored, resource);
+    PELTON_ASSIGN(Json wanted, make(before));
+    PELTON_ASSIGN(Change change, admit_update(*call, before, std::move(wanted)));
+    change.object = api::convert(change.object, *resource.storage);
+    return change;
+  };
+  modify(core, stored_name(*call), call->is_dry_run, decide, [core, call](Result<Change> change) {
+    if (!change.ok()) return answer_failure(*call, change.error());
+    answer_object(core, *call, 200, change->object);
+  });
+}
+
+Result<Json> apply_patch(const Call& call, const std::string& type, const Json& before,
+                         const Json& patch) {
+  if (type == "application/json-patch+json") return api::json_patch(before, patch);
+  if (!patch.is_object()) return bad_request("a patch of this type must be a JSON object");
+  if (type == "application/merge-patch+json") return api::merge_patch(before, patch);
+  return api::strategic_merge_patch(before, patch, *call.resource->type);
+}
+}  // namespace
+
+void handle_replace(const CorePtr& core, const CallPtr& call) {
+  Status status = read_write_options(*call);
+  if (!status.ok()) return answer_failure(*call, status);
+  Result<Json> body = read_body(call->request);
+  if (!body.ok()) return answer_failure(*call, body.error());
+  status = admit_object(*call, *body);
+  if (!status.ok()) return answer_failure(*call, status);
+  update(core, call, [wanted = std::move(body).value()](const Json&) -> Result<Json> {
+    return wanted;
+  });
+}
+
+void handle_patch(const CorePtr& core, const CallPtr& call) {
+  Status status = read_write_options(*call);
+  if (!status.ok()) return answer_failure(*call, status);
+  const std::string type = media_type(call->request.headers.get("Content-Type"));
+  if (type.rfind("application/apply-patch", 0) == 0) {
+    return answer_failure(
+        *call, {base::Code::Unimplemented, "UnsupportedMediaType",
+                "server-side apply is not offered yet: use kubectl apply without --server-side, or "
+                "a merge patch"});
+  }
+  if (type != "application/json-patch+json" && type != "application/merge-patch+json" &&
+      type != "application/strategic-merge-patch+json") {
+    return answer_failure(
+        *call, unsupported_media_type(type,
+                                      "application/json-patch+json, application/merge-patch+json, "
+                                      "application/strategic-merge-patch+json"));
+  }
+  Result<Json> patch = read_body(call->request);
+  if (!patch.ok()) return answer_failure(*call, patch.error());
+  update(core, call,
+         [call, type, body = std::move(patch).value()](const Json& before) -> Result<Json> {
+           call->warnings.clear();  // an earlier attempt may have left some
+           PELTON_ASSIGN(Json wanted, apply_patch(*call, type, before, body));
+           PELTON_TRY(admit_object(*call, wanted));
+           return wanted;
+         });
+}
+
+}  // namespace pelton::apiserver
