@@ -30,7 +30,7 @@ void attempt(const CorePtr& core, const ObjectName& name, bool dry_run, const De
   write.is_remove = change->act == Change::Act::Remove;
   if (!write.is_remove) write.object = change->object;
   core->objects.commit(
-      {std::move(write)},
+      {std::move(write)}, {},
       [core, name, dry_run, decide, done, tries_left,
        change = std::move(change).value()](Result<Revision> revision) mutable {
         if (revision.ok()) {
@@ -83,16 +83,17 @@ void answer_object(const CorePtr& core, Call& call, int code, const Json& object
               shape_object(*call.resource, converted, call.form, options, core->clock.now()));
 }
 
-Status check_namespace_takes(const CorePtr& core, const Call& call,
-                             const std::string& object_name) {
-  if (!call.resource->is_namespaced) return base::ok();
+Result<std::vector<Unchanged>> check_namespace_takes(const CorePtr& core, const Call& call,
+                                                     const std::string& object_name) {
+  if (!call.resource->is_namespaced) return std::vector<Unchanged>();
   const api::ResourceInfo* namespaces = core->registry.find("", "v1", "namespaces");
   PELTON_CHECK(namespaces != nullptr);
-  Result<Stored> stored = core->objects.get(*namespaces, "", call.path.ns);
-  if (!stored.ok()) return stored.status();
-  const bool is_terminating = api::is_being_deleted(*stored->object) ||
-                              (*stored->object)["status"]["phase"].as_string() == "Terminating";
-  if (!is_terminating) return base::ok();
+  PELTON_ASSIGN(const Stored stored, core->objects.get(*namespaces, "", call.path.ns));
+  const bool is_terminating = api::is_being_deleted(*stored.object) ||
+                              (*stored.object)["status"]["phase"].as_string() == "Terminating";
+  if (!is_terminating) {
+    return std::vector<Unchanged>{{namespaces, "", call.path.ns, stored.revision}};
+  }
   StatusSubject subject = call.subject;
   subject.name = object_name;
   Status status = forbidden(subject, "unable to create new content in namespace " + call.path.ns +

@@ -35,8 +35,8 @@ struct Core {
   IpRange service_range;
   Objects objects;
   /// Cluster IPs of Services whose creation is not durable yet.
-  std::set<std::string> ips_under_way;
-  std::map<uint64_t, std::shared_ptr<Stream>> streams;  ///< by order of their beginning
+  std::set<std::string> ips_under_way = {};
+  std::map<uint64_t, std::shared_ptr<Stream>> streams = {};  ///< by order of their beginning
   uint64_t next_stream = 1;
   bool is_ready = false;
   bool is_stopped = false;
@@ -75,10 +75,10 @@ void modify(const CorePtr& core, const ObjectName& name, bool dry_run, Decide de
 /// Answers with one object in the form that the call asked for.
 void answer_object(const CorePtr& core, Call& call, int code, const base::Json& object);
 
-/// Ok where objects may be made in the namespace; else NotFound, or Forbidden while it is being
-/// deleted.
-base::Status check_namespace_takes(const CorePtr& core, const Call& call,
-                                   const std::string& object_name);
+/// Whether objects may be made in the call's namespace: NotFound, or Forbidden while it is being
+/// deleted. Gives what must not change until the object is made: the Namespace.
+base::Result<std::vector<Unchanged>> check_namespace_takes(const CorePtr& core, const Call& call,
+                                                           const std::string& object_name);
 
 /// 64 bits from the world's randomness, for generated names.
 uint64_t random_number(const CorePtr& core);

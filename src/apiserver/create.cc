@@ -50,28 +50,33 @@ std::set<std::string> used_ips(const CorePtr& core, const api::ResourceInfo& ser
   return used;
 }
 
-/// The whole admission of a new object. `cluster_ip` gets the address that a Service took.
-Status admit_new(const CorePtr& core, const Call& call, Json& object, std::string& cluster_ip) {
+struct Admitted {
+  std::vector<Unchanged> unchanged;  ///< what admission rested on
+  std::string cluster_ip;            ///< the address that a Service took
+};
+
+/// The whole admission of a new object.
+Result<Admitted> admit_new(const CorePtr& core, const Call& call, Json& object) {
+  Admitted out;
   const api::ResourceInfo& resource = *call.resource;
   PELTON_TRY(stamp(core, call, object));
   api::apply_defaults(resource, object, true);
   api::prepare_for_create(resource, object);
   PELTON_TRY(admit_node(call.request.identity, call.access, object));
-  PELTON_TRY(check_namespace_takes(core, call, api::name_of(object)));
+  PELTON_ASSIGN(out.unchanged, check_namespace_takes(core, call, api::name_of(object)));
   PELTON_TRY(api::validate_create(resource, object));
   if (is_service(resource)) {
-    PELTON_ASSIGN(cluster_ip,
+    PELTON_ASSIGN(out.cluster_ip,
                   assign_cluster_ip(object, core->service_range, used_ips(core, resource)));
   }
-  return base::ok();
+  return out;
 }
 
 void attempt_create(const CorePtr& core, const CallPtr& call, const Json& wanted, int tries_left) {
   Json object = wanted;
-  std::string cluster_ip;
-  const Status admitted = admit_new(core, *call, object, cluster_ip);
+  Result<Admitted> admitted = admit_new(core, *call, object);
   call->subject.name = api::name_of(object);
-  if (!admitted.ok()) return answer_failure(*call, admitted);
+  if (!admitted.ok()) return answer_failure(*call, admitted.error());
 
   const api::ResourceInfo& storage = *call->resource->storage;
   if (&storage != call->resource) object = api::convert(object, storage);
@@ -87,22 +92,25 @@ void attempt_create(const CorePtr& core, const CallPtr& call, const Json& wanted
   if (!storage.is_namespaced) write.ns.clear();
   write.name = call->subject.name;
   write.object = object;
-  if (!cluster_ip.empty()) core->ips_under_way.insert(cluster_ip);
+  const std::string ip = admitted->cluster_ip;
+  if (!ip.empty()) core->ips_under_way.insert(ip);
   core->objects.commit(
-      {std::move(write)},
-      [core, call, wanted, object, cluster_ip, tries_left](Result<Revision> revision) mutable {
-        core->ips_under_way.erase(cluster_ip);
+      {std::move(write)}, std::move(admitted->unchanged),
+      [core, call, wanted, object, ip, tries_left](Result<Revision> revision) mutable {
+        core->ips_under_way.erase(ip);
         if (revision.ok()) {
           object.make("metadata").set("resourceVersion", std::to_string(*revision));
           return answer_object(core, *call, 201, object);
         }
-        if (revision.error().code() != base::Code::Conflict) {
-          return answer_failure(*call, revision.error());
-        }
-        if (api::name_of(wanted).empty() && tries_left > 1) {
-          return attempt_create(core, call, wanted, tries_left - 1);
-        }
-        answer_failure(*call, object_already_exists(call->subject));
+        // The Namespace changed meanwhile, or the generated name is taken: once more.
+        const base::Code code = revision.error().code();
+        const bool is_generated = api::name_of(wanted).empty();
+        const bool again = code == base::Code::Conflict ||
+                           (code == base::Code::AlreadyExists && is_generated);
+        if (again && tries_left > 1) return attempt_create(core, call, wanted, tries_left - 1);
+        answer_failure(*call, code == base::Code::AlreadyExists
+                                  ? object_already_exists(call->subject)
+                                  : revision.error());
       });
 }
 }  // namespace

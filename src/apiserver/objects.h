@@ -16,3 +16,67 @@
 namespace pelton::apiserver {
 
 using store::Revision;
+using JsonPtr = std::shared_ptr<const base::Json>;
+
+/// An object as it was at one revision.
+struct Stored {
+  JsonPtr object;
+  store::Bytes bytes;
+  Revision revision = 0;
+};
+
+/// One change of a transaction.
+struct Write {
+  const api::ResourceInfo* resource = nullptr;  ///< the one that is stored
+  std::string ns;                               ///< "" for cluster-scoped
+  std::string name;
+  base::Json object;      ///< as it will be; of a remove: its last state
+  Revision expected = 0;  ///< what was read; 0: the object must be absent
+  bool is_remove = false;
+};
+
+/// An object that must still be as it was read, though it is not changed.
+struct Unchanged {
+  const api::ResourceInfo* resource = nullptr;
+  std::string ns;
+  std::string name;
+  Revision revision = 0;
+};
+
+class Objects {
+ public:
+  explicit Objects(store::Store& store) : store_(store) {}
+
+  /// The newest durable state. NotFound in Kubernetes' words.
+  base::Result<Stored> get(const api::ResourceInfo& resource, std::string_view ns,
+                           std::string_view name) const;
+  /// Calls `visit` for each object of the namespace ("": all), in order of keys.
+  void for_each(const api::ResourceInfo& resource, std::string_view ns,
+                const std::function<void(const Stored&)>& visit) const;
+  /// "/core/pods/" or "/core/pods/default/".
+  static std::string prefix(const api::ResourceInfo& resource, std::string_view ns);
+
+  /// Commits all or nothing; `done` once, later, with the revision of the first write (each
+  /// further write has the next). Conflict: something is not as it was read; AlreadyExists: an
+  /// object that was to be made is there. RequestEntityTooLarge comes at once, from within.
+  void commit(std::vector<Write> writes, std::vector<Unchanged> unchanged,
+              std::function<void(base::Result<Revision>)> done);
+
+  /// The parsed form of stored bytes; (key, revision) names them.
+  JsonPtr parse(std::string_view key, Revision revision, const store::Bytes& bytes) const;
+
+  store::Store& store() const { return store_; }
+
+ private:
+  struct CacheLine {
+    std::string key;
+    Revision revision = 0;
+    JsonPtr object;
+  };
+  static constexpr size_t kCacheLines = 512;
+
+  store::Store& store_;
+  mutable std::vector<CacheLine> cache_{kCacheLines};
+};
+
+}  // namespace pelton::apiserver

@@ -20,13 +20,18 @@ const api::ResourceInfo& resource_of(const CorePtr& core, std::string_view plura
   return *resource;
 }
 
+struct GangWrites {
+  std::vector<Write> pods;
+  std::vector<Unchanged> nodes;
+};
+
 /// One transaction that binds the whole gang to what there is now, or why there is none.
-Result<std::vector<Write>> make_gang_writes(const CorePtr& core, const Call& call,
+Result<GangWrites> make_gang_writes(const CorePtr& core, const Call& call,
                                             const std::vector<PodBinding>& bindings) {
   const api::ResourceInfo& pods = resource_of(core, "pods");
   const api::ResourceInfo& nodes = resource_of(core, "nodes");
   const std::string& gang = call.subject.name;
-  std::vector<Write> writes;
+  GangWrites writes;
   std::set<std::string> nodes_seen;
   for (const PodBinding& binding : bindings) {
     Result<Stored> pod = core->objects.get(pods, call.path.ns, binding.pod_name);
@@ -43,15 +48,11 @@ Result<std::vector<Write>> make_gang_writes(const CorePtr& core, const Call& cal
     write.name = binding.pod_name;
     write.expected = pod->revision;
     write.object = std::move(*bound);
-    writes.push_back(std::move(write));
+    writes.pods.push_back(std::move(write));
     if (nodes_seen.insert(binding.node_name).second) {
-      // The node must still exist when the transaction is ordered; a change of it does not matter,
-      // so a conflict with its heartbeat only makes us read again.
-      Write check;
-      check.resource = &nodes;
-      check.name = binding.node_name;
-      check.must_exist_only = true;
-      writes.push_back(std::move(check));
+      // The node must still be there when the transaction is ordered. That it was merely updated
+      // in between makes us read again, no more.
+      writes.nodes.push_back({&nodes, "", binding.node_name, node->revision});
     }
   }
   return writes;
@@ -59,11 +60,12 @@ Result<std::vector<Write>> make_gang_writes(const CorePtr& core, const Call& cal
 
 void attempt_gang(const CorePtr& core, const CallPtr& call, const Json& body,
                   const std::vector<PodBinding>& bindings, int tries_left) {
-  Result<std::vector<Write>> writes = make_gang_writes(core, *call, bindings);
+  Result<GangWrites> writes = make_gang_writes(core, *call, bindings);
   if (!writes.ok()) return answer_failure(*call, writes.error());
   if (call->is_dry_run) return answer_json(*call, 201, body);
   core->objects.commit(
-      std::move(*writes), [core, call, body, bindings, tries_left](Result<Revision> revision) {
+      std::move(writes->pods), std::move(writes->nodes),
+      [core, call, body, bindings, tries_left](Result<Revision> revision) {
         if (revision.ok()) return answer_json(*call, 201, body);
         if (revision.error().code() != base::Code::Conflict) {
           return answer_failure(*call, revision.error());
