@@ -15,6 +15,7 @@ constexpr std::string_view kAllVerbs[] = {"create", "delete", "deletecollection"
                                           "list",   "patch",  "update",           "watch"};
 constexpr std::string_view kCreate[] = {"create"};
 constexpr std::string_view kGet[] = {"get"};
+constexpr std::string_view kUpdate[] = {"update"};
 constexpr std::string_view kGetPatchUpdate[] = {"get", "patch", "update"};
 
 constexpr std::string_view kAll[] = {"all"};
@@ -26,7 +27,7 @@ constexpr std::string_view kPo[] = {"po"};
 constexpr std::string_view kSvc[] = {"svc"};
 constexpr std::string_view kSa[] = {"sa"};
 
-constexpr SubresourceInfo kNamespaceParts[] = {{"finalize", "", "v1", "Namespace", {}},
+constexpr SubresourceInfo kNamespaceParts[] = {{"finalize", "", "v1", "Namespace", kUpdate},
                                                {"status", "", "v1", "Namespace", kGetPatchUpdate}};
 constexpr SubresourceInfo kNodeParts[] = {{"status", "", "v1", "Node", kGetPatchUpdate}};
 constexpr SubresourceInfo kPodParts[] = {{"binding", "", "v1", "Binding", kCreate},
