@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 
 #include "net/http.h"
@@ -60,7 +61,7 @@ class RequestReader {
   const std::optional<Http1Error>& error() const { return error_; }
   /// True once per request that waits for "100 Continue" before it sends its body.
   bool take_wants_continue() { return std::exchange(wants_continue_, false); }
-  bool is_in_head() const { return !is_in_body_ && !buffer_.empty(); }
+  bool is_in_head() const { return !is_in_body_ && buffered_bytes() > 0; }
   bool is_in_body() const { return is_in_body_; }
   size_t buffered_bytes() const { return buffer_.size() - position_; }
   /// Of the request that next() gave last.
@@ -69,10 +70,11 @@ class RequestReader {
 
  private:
   bool read_head();
+  bool read_body();
+  bool parse_head(std::string_view head);
   bool fail(int status, std::string message);
   bool parse_request_line(std::string_view line);
   bool frame_body();
-  void compact();
 
   Limits limits_;
   std::string buffer_;
@@ -129,16 +131,19 @@ class ResponseReader {
   std::optional<Http1Error> error_;
 };
 
-/// How the body of an answer is told from what follows.
-enum class Framing : uint8_t { None, Length, Chunked, UntilClose };
+/// How the end of an answer's body is told: nothing to tell, a length, chunks, or closing.
+struct Framing {
+  BodyReader::Kind kind = BodyReader::Kind::None;
+  uint64_t length = 0;  ///< for Length
+};
 
-/// Appends the head of an answer and says how its body is framed. Adds Transfer-Encoding, or
-/// Connection: close, as needed; the handler's own framing fields count only where they are sane.
+/// Appends the head of an answer. Framing and connection fields are ours: of the handler's only a
+/// sane Content-Length counts. Fields whose bytes would break the head are left out.
 Framing write_response_head(std::string& out, const ResponseHead& head, bool is_head_request,
                             bool is_http_1_0, bool keep_alive);
-/// Appends a piece of body; nothing for an empty piece.
-void write_body(std::string& out, Framing framing, std::string_view bytes);
-void write_body_end(std::string& out, Framing framing);
+/// Appends a piece of body; nothing for an empty piece or where there is no body.
+void write_body(std::string& out, const Framing& framing, std::string_view bytes);
+void write_body_end(std::string& out, const Framing& framing);
 
 /// Appends a whole request; adds Host (where absent) and Content-Length. InvalidArgument where
 /// method, target or a field has bytes that would break the framing.

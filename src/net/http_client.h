@@ -30,6 +30,8 @@ struct HttpClientOptions {
   base::Duration head_timeout = base::Duration::seconds(60);
   base::Duration idle_timeout = base::Duration::seconds(90);  ///< of a kept connection
   size_t max_idle_per_endpoint = 64;
+  /// Requests beyond these wait for a connection (their head_timeout runs). Streams count.
+  size_t max_connections_per_endpoint = 256;
   Limits limits{.max_body_bytes = SIZE_MAX};
 };
 
