@@ -246,6 +246,10 @@ void Client::update_status(const Json& object, ObjectDone done) {
   write("PUT", object, "status", std::move(done));
 }
 
+void Client::finalize(const Json& namespace_object, ObjectDone done) {
+  write("PUT", namespace_object, "finalize", std::move(done));
+}
+
 void Client::patch(const ObjectKey& key, PatchType type, const Json& patch,
                    std::string_view subresource, ObjectDone done) {
   const api::ResourceInfo* resource = find_resource(key.kind);

@@ -103,6 +103,8 @@ class Client {
   /// Replaces; metadata.resourceVersion (and uid) in the object are preconditions where present.
   void update(const base::Json& object, ObjectDone done);
   void update_status(const base::Json& object, ObjectDone done);
+  /// namespaces/NAME/finalize: replaces spec.finalizers.
+  void finalize(const base::Json& namespace_object, ObjectDone done);
   /// `subresource`: "" or "status".
   void patch(const ObjectKey& key, PatchType type, const base::Json& patch,
              std::string_view subresource, ObjectDone done);

@@ -115,6 +115,9 @@ struct Executor::Issue {
   void operator()(const UpdateStatus& c) const {
     executor.client_.update_status(c.object, written(client::key_of(c.object)));
   }
+  void operator()(const Finalize& c) const {
+    executor.client_.finalize(c.object, written(client::key_of(c.object)));
+  }
   void operator()(const Patch& c) const {
     executor.client_.patch(c.key, c.type, with_preconditions(c), c.subresource, written(c.key));
   }

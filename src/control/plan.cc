@@ -20,6 +20,9 @@ struct Describe {
   std::string operator()(const UpdateStatus& c) const {
     return "UpdateStatus " + client::key_of(c.object).to_string();
   }
+  std::string operator()(const Finalize& c) const {
+    return "Finalize " + client::key_of(c.object).to_string();
+  }
   std::string operator()(const Patch& c) const {
     return "Patch " + c.key.to_string() + (c.subresource.empty() ? "" : "/" + c.subresource);
   }

@@ -37,6 +37,11 @@ struct UpdateStatus {
   base::Json object;
 };
 
+/// Replaces spec.finalizers of a Namespace; the same preconditions.
+struct Finalize {
+  base::Json object;
+};
+
 /// For changes of single fields that must not lose to others' writes. Where `uid` or
 /// `resource_version` is set they go into the patch as preconditions (Merge, StrategicMerge).
 struct Patch {
@@ -79,7 +84,7 @@ struct EmitEvent {
 };
 
 using Command =
-    std::variant<Create, Update, UpdateStatus, Patch, Delete, Bind, GangBind, EmitEvent>;
+    std::variant<Create, Update, UpdateStatus, Finalize, Patch, Delete, Bind, GangBind, EmitEvent>;
 
 struct Plan {
   std::vector<Command> commands;
