@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a node's silence means for the node and for its pods.
+//
+// Unreachable is not dead: a silent node's processes may still run. So there are steps. Silent for
+// `grace`: Ready becomes Unknown and the node is tainted; pods that do not tolerate the taint are
+// asked to go (condition DisruptionTarget, graceful deletion). Silent for `force_after` more:
+// an agent that hears nothing for that long has ended its pods by itself, so they are declared
+// failed and deleted by force, and their names may be used again. If every node is silent, it is
+// the listener who is deaf (a stall, a suspended machine): nothing is evicted.
+#pragma once
+#include <vector>
+
+#include "base/json.h"
+#include "base/time.h"
+#include "decide/workload/decision.h"
+
+namespace pelton::decide::workload {
+
+struct NodeLifecycleOptions {
+  base::Duration grace = base::Duration::seconds(5);
+  base::Duration force_after = base::Duration::seconds(2);
+  /// Pods of a node that has no Node object go once they have been bound for so long.
+  base::Duration orphan_after = base::Duration::seconds(40);
+  /// Silence counts from here at the earliest: while nobody listened, nobody could be heard. When
+  /// the controllers began.
+  base::Instant listening_since;
+};
+
+struct NodeObserved {
+  const base::Json* node = nullptr;     ///< null: there is no such Node
+  const base::Json* lease = nullptr;    ///< of kube-node-lease; null: none yet
+  std::vector<const base::Json*> pods;  ///< bound to it
+  bool is_every_node_silent = false;
+};
+
+/// When the node was last heard of (or first could have been).
+base::Instant last_heard(const base::Json& node, const base::Json* lease,
+                         const NodeLifecycleOptions& options);
+bool is_silent(const base::Json& node, const base::Json* lease, const NodeLifecycleOptions& options,
+               base::Instant now);
+
+/// Pure.
+Decision decide_node(const NodeObserved& observed, const NodeLifecycleOptions& options,
+                     base::Instant now);
+
+}  // namespace pelton::decide::workload
