@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/node_lifecycle_reconciler.h"
+
+#include "api/object.h"
+#include "control/workload_plan.h"
+
+namespace pelton::control {
+
+using base::Json;
+namespace workload = decide::workload;
+
+namespace {
+
+constexpr std::string_view kLeases = "kube-node-lease";
+
+}  // namespace
+
+Keys NodeLifecycleReconciler::keys_of(const Json& object, const CacheView&) const {
+  const std::string& kind = object["kind"].as_string();
+  if (kind == "Node") return {own_key(object)};
+  if (kind == "Lease") {
+    if (api::namespace_of(object) != kLeases) return {};
+    return {{"", api::name_of(object)}};
+  }
+  const std::string& node = object["spec"]["nodeName"].as_string();
+  if (node.empty()) return {};
+  return {{"", node}};
+}
+
+Plan NodeLifecycleReconciler::reconcile(const Key& key, const CacheView& view,
+                                        base::Instant now) const {
+  workload::NodeObserved observed;
+  observed.node = view.get("Node", "", key.name);
+  observed.lease = view.get("Lease", kLeases, key.name);
+  observed.pods = view.list_pods_on(key.name);
+  observed.is_every_node_silent = true;
+  for (const Json* node : view.list("Node")) {
+    const Json* lease = view.get("Lease", kLeases, api::name_of(*node));
+    if (!workload::is_silent(*node, lease, options_, now)) observed.is_every_node_silent = false;
+  }
+  return to_plan(workload::decide_node(observed, options_, now));
+}
+
+}  // namespace pelton::control

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/reconcilers.h"
+
+#include "control/endpoint_slice_reconciler.h"
+#include "control/garbage_reconciler.h"
+#include "control/job_reconciler.h"
+#include "control/jobset_reconciler.h"
+#include "control/namespace_reconciler.h"
+#include "control/node_lifecycle_reconciler.h"
+#include "control/scheduler_reconciler.h"
+
+namespace pelton::control {
+
+std::vector<std::unique_ptr<Reconciler>> make_reconcilers(base::Instant now,
+                                                          ReconcilerOptions options) {
+  options.node_lifecycle.listening_since = now;
+  std::vector<std::unique_ptr<Reconciler>> all;
+  all.push_back(std::make_unique<SchedulerReconciler>());
+  all.push_back(std::make_unique<JobSetReconciler>());
+  all.push_back(std::make_unique<JobReconciler>(options.job));
+  all.push_back(std::make_unique<EndpointSliceReconciler>());
+  all.push_back(std::make_unique<NodeLifecycleReconciler>(options.node_lifecycle));
+  all.push_back(std::make_unique<GarbageReconciler>());
+  all.push_back(std::make_unique<NamespaceReconciler>());
+  return all;
+}
+
+}  // namespace pelton::control

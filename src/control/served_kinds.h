@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// Kinds by what those controllers need that look at everything: garbage and namespaces.
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "base/time.h"
+#include "client/cache.h"
+
+namespace pelton::control {
+
+/// Every stored kind, each once, sorted.
+std::vector<std::string> all_kinds();
+bool is_namespaced_kind(std::string_view kind);
+
+/// Whether the view of `kind` shows everything that happened up to `revision`. A kind in which
+/// nothing happens says so late, so beyond kLagMax after `since` it is taken for granted.
+bool is_view_past(const client::Cache& view, std::string_view kind, uint64_t revision,
+                  base::Instant since, base::Instant now);
+inline constexpr base::Duration kLagMax = base::Duration::seconds(10);
+
+}  // namespace pelton::control
