@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The columns of `kubectl get`: which there are per kind, and the cells of one object. Pure.
+// The columns of `kubectl get`: which there are per kind, and the cells of one object. The API
+// always sends all of them; kubectl hides those of priority 1 without -o wide. Pure.
 #pragma once
 #include <span>
 #include <string_view>
