@@ -40,6 +40,7 @@ from jax.experimental import multihost_utils  # noqa: E402
 from jax.sharding import Mesh, NamedSharding, PartitionSpec  # noqa: E402
 
 import checkpoint  # noqa: E402
+import compiled  # noqa: E402
 import corpus  # noqa: E402
 import model  # noqa: E402
 
@@ -141,16 +142,24 @@ def train(arguments, rank, world):
   mesh = Mesh(np.array(jax.devices()), ("rank",))
   whole, by_rank = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), ("rank",)))
   everywhere = functools.partial(jax.make_array_from_process_local_data, whole)
-  run_step = build_step(shape, mesh)
+
+  def inputs(step):
+    mine = corpus.batch_for(text, seed=arguments.seed, step=step, rank=rank,
+                            sequences=shape.sequences_per_rank, length=shape.context)
+    return (jax.make_array_from_process_local_data(by_rank, mine),
+            everywhere(np.float32(schedule.rate(step))), everywhere(np.float32(step)))
+
   state = [everywhere(array) for array in state]
+  began = time.monotonic()
+  run_step, was_kept = compiled.load_or_compile(
+      build_step(shape, mesh), (*state, *inputs(last + 1)), arguments.checkpoint_dir,
+      compiled.key_of(run, rank))
+  say(f"rank {rank}: the step was {'loaded' if was_kept else 'compiled'} in "
+      f"{time.monotonic() - began:.1f} s")
   tokens = world * shape.sequences_per_rank * shape.context
   for step in range(last + 1, arguments.steps + 1):
     began = time.monotonic()
-    mine = corpus.batch_for(text, seed=arguments.seed, step=step, rank=rank,
-                            sequences=shape.sequences_per_rank, length=shape.context)
-    *state, value = run_step(*state, jax.make_array_from_process_local_data(by_rank, mine),
-                             everywhere(np.float32(schedule.rate(step))),
-                             everywhere(np.float32(step)))
+    *state, value = run_step(*state, *inputs(step))
     value = float(value.addressable_data(0))
     seconds = time.monotonic() - began
     if rank == 0:

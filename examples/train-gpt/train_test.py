@@ -100,10 +100,14 @@ class TrainingSurvivesALostRank(unittest.TestCase):
       codes = cut.finish()  # the survivors must leave by themselves, not hang in the all-reduce
       self.assertTrue(all(code != 0 for code in codes), codes)
 
+      kept = sorted(pathlib.Path(directory, "cut").glob("step-*.rank-0.bin"))
+      kept[0].write_bytes(b"not a program")
       resumed = World("--checkpoint-dir", f"{directory}/cut")
       self.assertEqual(resumed.finish(), [0] * RANKS, resumed.text(0))
       for rank in range(RANKS):
         self.assertRegex(resumed.text(rank), rf"(?m)^resume: step=[1-9]0 rank={rank} ")
+      self.assertIn("rank 0: the step was compiled", resumed.text(0))  # its own was damaged
+      self.assertIn("rank 1: the step was loaded", resumed.text(1))
       self.assertEqual(set(resumed.hashes()), set(whole.hashes()))
 
   def test_another_runs_checkpoints_are_refused(self):

@@ -43,7 +43,7 @@ chmod +x "$3/bin/pip" """)
              "XDG_CACHE_HOME": str(self.directory / "cache"), **variables})
 
   def test_does_nothing_where_nothing_is_missing(self):
-    done = self.bash("need_packages build run test all format bench")
+    done = self.bash("need_packages build run test all format")
     self.assertEqual((done.returncode, done.stderr, self.calls.read_text()), (0, "", ""))
 
   def test_lists_and_installs_just_what_is_missing(self):
