@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a restart costs: from the SIGKILL of a rank to the next step that was not done before.
 
-Four ranks of examples/train-gpt under `pelton run --max-restarts`, without a cluster: the launcher's
-and the trainer's part of what ./dev demo shows. Prints one row per kill.
+Four ranks of examples/train-gpt under `pelton run --max-restarts`, without a cluster: the
+launcher's and the trainer's part of what ./dev demo shows. Prints one row per kill.
 """
 
 import os
@@ -37,7 +37,8 @@ def main():
                f"--max-restarts={KILLS}", "--", PYTHON, ROOT / "examples/train-gpt/train.py",
                "--checkpoint-dir", checkpoints, "--checkpoint-every", str(EVERY)]
     print(f"{'kill':<6}{'rank':<6}{'at step':<9}{'resumed at':<12}seconds to the next new step")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as launcher:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          text=True) as launcher:
       highest, killed_at, kills, resumed = 0, None, 0, 0
       for line in launcher.stdout:
         if match := re.match(r"resume: step=(\d+) rank=0", line):

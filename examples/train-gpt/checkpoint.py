@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints in a directory that every rank sees: a file is there whole and verified, or not at all.
+"""Checkpoints in a directory that every rank sees: a file is there whole, or not at all.
 
 A file is one line of JSON (what it is, and the SHA-256 of what follows) and then the raw bytes of
 the arrays. It is written beside its name, synced, renamed into place, and the directory is synced:
@@ -71,7 +71,7 @@ def drop_old(directory):
 
 
 def load(path, run):
-  """Returns (step, arrays) of one file. Raises ValueError if it is damaged, Mismatch if not ours."""
+  """Returns (step, arrays) of one file. Raises ValueError (damaged) and Mismatch (another run's)."""
   data = pathlib.Path(path).read_bytes()
   line, _, payload = data.partition(b"\n")
   try:

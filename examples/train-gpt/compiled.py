@@ -3,8 +3,8 @@
 
 JAX's own persistent cache is written by process 0 alone, under keys that no other process has, so a
 restart of four ranks would compile three times. Here each rank keeps its own. A file that does not
-fit or does not load is a reason to compile, never an error. It is code: who may write to the directory
-may run what they like in the ranks.
+fit or does not load is a reason to compile, never an error. It is code: who may write to the
+directory may run what they like in the ranks.
 """
 
 import hashlib
@@ -21,8 +21,8 @@ def key_of(run, rank):
   """Returns a name for the program: whatever changes the machine code changes the name."""
   here = pathlib.Path(__file__).parent
   digest = hashlib.sha256()
-  for part in (repr(sorted(run.items())), str(rank), jax.__version__, os.environ.get("XLA_FLAGS", ""),
-               platform.machine(), cpu_features(), (here / "model.py").read_text(),
+  for part in (repr(sorted(run.items())), str(rank), jax.__version__,
+               os.environ.get("XLA_FLAGS", ""), platform.machine(), cpu_features(), (here / "model.py").read_text(),
                (here / "train.py").read_text()):
     digest.update(part.encode() + b"\0")
   return f"step-{digest.hexdigest()[:16]}.rank-{rank}.bin"

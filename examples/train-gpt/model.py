@@ -102,7 +102,8 @@ def loss(flat, text, shape):
   """Returns the mean cross-entropy, in nats, of predicting each next byte of `text`."""
   t = unpack(flat, shape)
   x = t["bytes"][text[:, :-1]] + t["positions"]
-  per_layer = ("norm_attention", "query_key_value", "attention_out", "norm_mlp", "mlp_in", "mlp_out")
+  per_layer = ("norm_attention", "query_key_value", "attention_out",
+               "norm_mlp", "mlp_in", "mlp_out")
 
   def layer(x, weights):
     norm_a, qkv, out, norm_m, mlp_in, mlp_out = weights

@@ -11,8 +11,8 @@ all-reduce per step makes the average. The same seed and world size give the sam
 bit, interrupted or not, and the run ends by comparing their hash across all ranks.
 
 Rank 0 prints one line per step, `step=17 loss=3.21 ms=512 tokens_per_s=4000`, and every rank prints
-where it resumes. Exit code 0: all steps done and all ranks agree; 1: they do not; 2: the arguments,
-the environment or the checkpoint directory do not fit.
+where it resumes. Exit code 0: all steps done and all ranks agree; 1: they do not, or a rank was
+lost; 2: the arguments, the environment or the checkpoint directory do not fit.
 """
 
 import argparse
@@ -23,9 +23,9 @@ import os
 import sys
 import time
 
-# One thread of compute per rank: the ranks share this machine's cores, and a fixed split of the sums
-# makes them come out the same each time. The other two halve the time to compile, which every restart
-# pays, and cost the steps nothing.
+# One thread of compute per rank: the ranks share this machine's cores, and a fixed split of the
+# sums makes them come out the same each time. The other two halve the time to compile and cost the
+# steps nothing.
 os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_cpu_multi_thread_eigen=false --xla_cpu_use_fusion_emitters=false"
@@ -88,7 +88,7 @@ def join_world():
 
 
 def build_step(shape, mesh):
-  """Returns the compiled step: (parameters, mean, square, text, rate, step) → new state and loss."""
+  """Returns the step: (parameters, mean, square, text, rate, step) → new state and loss."""
   whole, by_rank = PartitionSpec(), PartitionSpec("rank")
 
   def step_on_one_rank(parameters, mean, square, text, rate, step):
@@ -195,6 +195,9 @@ def main(argv):
   except (checkpoint.Mismatch, ValueError) as error:
     say(f"error: {error}")
     return 2
+  except jax.errors.JaxRuntimeError as error:
+    say(f"error: rank {rank} lost the other ranks: {str(error).splitlines()[0]}")
+    os._exit(1)  # leaving the world in good order would wait for those who are gone
   agree = all_ranks_agree(parameters, rank, world)
   if world > 1:
     jax.distributed.shutdown()

@@ -58,8 +58,8 @@ class Run(unittest.TestCase):
     self.assertEqual(len({row[5] for row in rows}), 1)
 
   def test_a_pod_of_a_job_knows_its_rank(self):
-    done = run("--nnodes=4", "--master-addr=head", "--", "sh", "-c", 'echo $RANK $MASTER_ADDR:$MASTER_PORT',
-               JOB_COMPLETION_INDEX="2")
+    done = run("--nnodes=4", "--master-addr=head", "--", "sh", "-c",
+               'echo $RANK $MASTER_ADDR:$MASTER_PORT', JOB_COMPLETION_INDEX="2")
     self.assertEqual(done.stdout, "2 head:29500\n", done.stderr)
 
   def test_the_exit_code_is_the_first_failures(self):
@@ -88,16 +88,18 @@ class Run(unittest.TestCase):
   def test_sigterm_reaches_the_workers_and_their_children(self):
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
       with self.subTest(number.name), subprocess.Popen(
-          command("--", "sh", "-c", "sh -c 'echo $$; exec sleep 600'; true"), stdout=subprocess.PIPE,
-          text=True) as process:
+          command("--", "sh", "-c", "sh -c 'echo $$; exec sleep 600'; true"),
+          stdout=subprocess.PIPE, text=True) as process:
         child = Watched(int(process.stdout.readline()))
         process.send_signal(number)
         self.assertEqual(process.wait(GIVE_UP_SECONDS), 128 + number)
         self.assertTrue(child.has_ended())
 
   def test_who_ignores_sigterm_is_killed_after_the_grace_period(self):
-    with subprocess.Popen(command("--grace-seconds=1", "--", "sh", "-c", 'trap "" TERM; echo ready; sleep 600; sleep 600'),
-                          stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command("--grace-seconds=1", "--", "sh", "-c",
+                'trap "" TERM; echo ready; sleep 600; sleep 600'),
+        stdout=subprocess.PIPE, text=True) as process:
       process.stdout.readline()
       process.send_signal(signal.SIGTERM)
       self.assertEqual(process.wait(GIVE_UP_SECONDS), 143)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kills one worker the way a kernel's out-of-memory killer would: SIGKILL, from outside the pod.
 
-A pod is real processes of this machine, so its worker stands in /proc like any other. It is told from
-the workers of other clusters by its ancestor, the node agent of the demo's own data directory.
+A pod is real processes of this machine, so its worker stands in /proc like any other. It is told
+from the workers of other clusters by its ancestor, the agent of the demo's own data directory.
 """
 
 import dataclasses
@@ -25,10 +25,11 @@ def read_process(pid, proc=pathlib.Path("/proc")):
     directory = proc / str(pid)
     stat = (directory / "stat").read_text(errors="replace")
     environment = (directory / "environ").read_bytes().decode(errors="replace").split("\0")
+    words = (directory / "cmdline").read_bytes().decode(errors="replace").split("\0")
     return Process(
         pid=pid,
         parent=int(stat.rpartition(")")[2].split()[1]),
-        command=tuple((directory / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]),
+        command=tuple(words[:-1]),
         environment=dict(e.split("=", 1) for e in environment if "=" in e))
   except OSError:
     return None

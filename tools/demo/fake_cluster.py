@@ -4,8 +4,8 @@
 
 `fake_cluster.py up … --data-dir D` starts a small HTTPS server that tells, at a hundred times the
 speed, what the API says of a training job: pods, events, a followed log. Its workers are real
-processes; when one is killed, the job restarts from its last checkpoint. Any other first word is taken
-for a kubectl command, of which only `config view` has an answer that matters.
+processes; when one is killed, the job restarts from its last checkpoint. Any other first word is
+taken for a kubectl command, of which only `config view` has an answer that matters.
 """
 
 import base64
@@ -54,11 +54,13 @@ class Job:
         self.attempt += 1
         self.start()
         return
-      log.append(f"step={step} loss={5.5 - 3.5 * step / STEPS:.4f} ms=30 tokens_per_s=3072 of={STEPS}")
+      log.append(f"step={step} loss={5.5 - 3.5 * step / STEPS:.4f} ms=30 tokens_per_s=3072 "
+                 f"of={STEPS}")
       if step % CHECKPOINT_EVERY == 0:
         self.checkpoint = step
         log.append(f"checkpoint: step={step} bytes=12 ms=1")
-    log += ["done: rank=0 parameters_sha256=" + "0123456789abcdef" * 4, "agreement: ranks=4 equal=yes"]
+    log += ["done: rank=0 parameters_sha256=" + "0123456789abcdef" * 4,
+            "agreement: ranks=4 equal=yes"]
     self.done = True
     self.stop()
 
@@ -176,8 +178,9 @@ def kubectl(words):
   data = pathlib.Path(os.environ["KUBECONFIG"]).parent
   server = json.loads((data / "port.json").read_text())["server"]
   crt, key = (base64.b64encode((data / name).read_bytes()).decode() for name in ("crt", "key"))
-  print(json.dumps({"clusters": [{"cluster": {"server": server, "certificate-authority-data": crt}}],
-                    "users": [{"user": {"client-certificate-data": crt, "client-key-data": key}}]}))
+  cluster = {"server": server, "certificate-authority-data": crt}
+  user = {"client-certificate-data": crt, "client-key-data": key}
+  print(json.dumps({"clusters": [{"cluster": cluster}], "users": [{"user": user}]}))
   return 0
 
 

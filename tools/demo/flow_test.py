@@ -36,8 +36,8 @@ class TheDemo(unittest.TestCase):
   def test_tells_the_story_and_leaves_nothing(self):
     done = self.run_demo()
     self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-    for pattern in (r"(?m)^\$ pelton up --nodes 4 ", r"(?m)^\$ kubectl apply -f examples/train-gpt/",
-                    r"(?m)^\$ kill -9 \d+    # worker \d", r"step 60 of 60: loss 2\.000",
+    for pattern in (r"(?m)^\$ pelton up --nodes 4 ",
+                    r"(?m)^\$ kubectl apply -f examples/train-gpt/", r"(?m)^\$ kill -9 \d+    # worker \d", r"step 60 of 60: loss 2\.000",
                     r"restarts +1", r"steps redone +\d+ ", r"4 x google.com/tpu: virtual"):
       self.assertRegex(done.stdout, pattern)
     self.assertFalse(self.data.exists())

@@ -36,14 +36,15 @@ class Kubectl:
 
 
 class Api:
-  """One HTTPS connection to the API server, opened again where it broke. Not for several threads."""
+  """One HTTPS connection to the API server, opened again where it broke. For one thread."""
 
   def __init__(self, config, directory):
     """`config` is what `kubectl config view --raw --minify -o json` says; secrets go to files in
     `directory`, which only this user may read."""
     cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
     self.host = urllib.parse.urlsplit(cluster["server"])
-    self.tls = ssl.create_default_context(cafile=material(cluster, "certificate-authority", directory))
+    authority = material(cluster, "certificate-authority", directory)
+    self.tls = ssl.create_default_context(cafile=authority)
     self.tls.load_cert_chain(material(user, "client-certificate", directory),
                              material(user, "client-key", directory))
     self.connection = None

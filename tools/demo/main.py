@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo: a real training job on four workers loses one of them, recovers, and finishes.
 
-Everything on the screen comes from the Kubernetes API of the cluster that it starts. Exit code 0: the
-job completed after the loss, all ranks hold the same parameters, and the loss is below 2.5.
+Everything on the screen comes from the Kubernetes API of the cluster that it starts. Exit code 0:
+the job completed after the loss, all ranks hold the same parameters, and the loss is below 2.5.
 """
 
 import argparse
@@ -29,12 +29,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 JOBSET = "examples/train-gpt/jobset.yaml"
 PARK = "examples/parks/small.yaml"
 NAMESPACE = "/api/v1/namespaces/default"
+SELECTOR = "jobset.sigs.k8s.io%2Fjobset-name%3Dtrain-gpt"
 JOBSET_PATH = "/apis/jobset.x-k8s.io/v1alpha2/namespaces/default/jobsets/train-gpt"
 RED, PLAIN = "\033[1;31m", "\033[0m"
 
 
 class Screen:
-  """Lines that stay, and below them one frame that is redrawn in place; no frame without terminal."""
+  """Lines that stay, and below them one frame that is redrawn in place (on a terminal)."""
 
   def __init__(self):
     size = shutil.get_terminal_size()
@@ -147,7 +148,7 @@ class Demo:
   def observe(self):
     """Reads all that is shown. A call that fails leaves what was known."""
     try:
-      pods = self.api.get(f"{NAMESPACE}/pods?labelSelector=jobset.sigs.k8s.io%2Fjobset-name%3Dtrain-gpt")
+      pods = self.api.get(f"{NAMESPACE}/pods?labelSelector={SELECTOR}")
       self.story.on_pods(pods["items"])
       self.follow(pods["items"])
       self.story.on_events(self.api.get(f"{NAMESPACE}/events")["items"])
@@ -177,7 +178,8 @@ class Demo:
       self.victim = str(self.random.randrange(4))
     if self.now() < self.kill_at:
       return
-    pod = next((p for p in self.story.pods if p.index == self.victim and p.status == "Running"), None)
+    pod = next((p for p in self.story.pods
+                if p.index == self.victim and p.status == "Running"), None)
     if pod is None:
       return
     try:
@@ -262,8 +264,8 @@ def main(argv):
   with tempfile.TemporaryDirectory(prefix="pelton-demo-keys-") as scratch:
     demo = Demo(arguments, scratch)
     if demo.data.exists():
-      demo.screen.warn(f"error: a cluster of an earlier demo is at {demo.data}. Look around in it, or "
-                       f"end it: build/release/pelton down --data-dir {demo.data} && "
+      demo.screen.warn(f"error: a cluster of an earlier demo is at {demo.data}. Look around in "
+                       f"it, or end it: build/release/pelton down --data-dir {demo.data} && "
                        f"rm -r {demo.data}")
       return 1
     wrong = ["it was interrupted"]

@@ -87,8 +87,9 @@ class Story:
         self.outcome_message = condition.get("message", "")
 
   def on_events(self, events):
-    ordered = sorted(events, key=lambda e: (event_time(e), e["metadata"].get("resourceVersion", "")))
-    self.events = [(e["metadata"].get("uid", e["metadata"]["name"]), event_text(e)) for e in ordered]
+    ordered = sorted(events, key=lambda e: (event_time(e), e["metadata"]["name"]))
+    self.events = [(e["metadata"].get("uid", e["metadata"]["name"]), event_text(e))
+                   for e in ordered]
 
   def on_nodes(self, nodes):
     self.virtual, self.real = {}, {}

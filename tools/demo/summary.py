@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the demo ends: what happened, in numbers that were measured, and whether it was as it should be.
-Pure."""
+"""How the demo ends: what happened, in measured numbers, and whether it was as it should be. Pure."""
 
 GOAL_LOSS = 2.5
 LAST = 10

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draws a Story: as a screen that is redrawn in place, or as plain lines. Pure.
 
-A drawn line is a list of (style, text); to_ansi and to_svg turn it into what a terminal or a browser
-shows, so that the picture in the README is the screen itself.
+A drawn line is a list of (style, text); to_ansi and to_svg turn it into what a terminal or a
+browser shows, so that the picture in the README is the screen itself.
 """
 
 import html

@@ -8,7 +8,10 @@ build_preset() {
   local log=build/$preset/configure.log
   mkdir -p "build/$preset"
   # Configuring again is cheap, and picks up a changed preset.
-  cmake --preset "$preset" >"$log" 2>&1 || { cat "$log" >&2; die "cmake could not configure '$preset'."; }
+  if ! cmake --preset "$preset" >"$log" 2>&1; then
+    cat "$log" >&2
+    die "cmake could not configure '$preset' (see above)."
+  fi
   ninja -C "build/$preset" "$@" >&2 || status=$?
   ((status == 0)) || die "'$preset' does not build (see above)."
 }

@@ -5,7 +5,8 @@ verb_demo() {
   need_kubectl
   need_jax
   build_preset release pelton
-  ((EUID == 0)) || die "the demo makes network namespaces and mounts for its pods and needs root: sudo ./dev demo"
+  ((EUID == 0)) ||
+    die "the demo makes network namespaces and mounts for its pods, so it needs root: sudo ./dev demo"
   exec /usr/bin/python3 -B tools/demo/main.py --pelton build/release/pelton \
     --kubectl "$PELTON_CACHE/venvs/kubectl/bin/kubectl" "$@"
 }

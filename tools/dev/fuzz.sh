@@ -11,7 +11,9 @@ fuzz_each() {
     local seeds=()
     [[ -d ${source%.cc}_seeds ]] && seeds=("${source%.cc}_seeds")
     ran=$((ran + 1))
-    if run_shown "Fuzzing $name for $seconds s" "$(find build/fuzz -type f -name "$name" | head -n 1)" \
+    local program
+    program=$(find build/fuzz -type f -name "$name" | head -n 1)
+    if run_shown "Fuzzing $name for $seconds s" "$program" \
       -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
       -artifact_prefix="build/fuzz/corpus/$name-" "build/fuzz/corpus/$name" "${seeds[@]}"; then
       echo "passed fuzz.$name" >>"${PELTON_FUZZ_REPORT:-/dev/null}"
@@ -31,5 +33,6 @@ verb_fuzz() {
   done
   need_packages build test all
   build_preset fuzz
-  fuzz_each "$seconds" "$name" || die "some fuzzer found an input (its file: build/fuzz/corpus/NAME-…). Replay: the fuzzer with that file as its argument."
+  fuzz_each "$seconds" "$name" ||
+    die "some fuzzer found an input: build/fuzz/corpus/NAME-…. To replay, run it with that file."
 }

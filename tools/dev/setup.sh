@@ -35,8 +35,8 @@ Needed, under Debian's names: ${missing[*]}"
   confirm "To be installed with apt-get: ${missing[*]}"
   run_shown "Reading the package lists" "${as_root[@]}" apt-get -q update ||
     die "the package lists could not be read. Is there a network? Needed: ${missing[*]}"
-  run_shown "Installing ${#missing[@]} packages" "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-    apt-get -q install -y --no-install-recommends "${missing[@]}" ||
+  run_shown "Installing ${#missing[@]} packages" \
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "${missing[@]}" ||
     die "apt-get could not install them (see above). Needed: ${missing[*]}"
 }
 
@@ -55,10 +55,10 @@ need_venv() {
     rm -rf "$directory"
     mkdir -p "$PELTON_CACHE/venvs"
     run_shown "Making the virtual environment '$name'" "$python" -m venv "$directory" ||
-      die "no virtual environment could be made with $python. Is the package python3-venv installed?"
+      die "$python could make no virtual environment. Is the package python3-venv installed?"
     run_shown "Installing into '$name'" \
       "$directory/bin/pip" install --no-input --disable-pip-version-check -r "$requirements" ||
-      die "pip could not install $requirements. Is there a network (or a package index that pip knows)?"
+      die "pip could not install $requirements. Is there a network, or an index that pip knows?"
     "$directory/bin/python" -m compileall -q "$directory/lib" >/dev/null || true
     : >"$directory/.complete"
   fi

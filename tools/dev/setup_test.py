@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of setup.sh with stand-ins for dpkg-query, apt-get and python3: what it installs, and what it
-says where it cannot."""
+"""Tests of setup.sh with stand-ins for dpkg-query, apt-get and python3: what it installs, and what
+it says where it cannot."""
 
 import os
 import pathlib
@@ -26,7 +26,11 @@ class Setup(unittest.TestCase):
 mkdir -p "$3/bin" && cp "$0" "$3/bin/python"
 printf '#!/bin/sh\nfor last; do :; done\n! grep -q /no/such "$last"\n' >"$3/bin/pip"
 chmod +x "$3/bin/pip" """)
-    (self.directory / "os-release").write_text('ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian 12"\n')
+    self.system("debian", "12", "Debian 12")
+
+  def system(self, name, version, title):
+    (self.directory / "os-release").write_text(
+        f'ID={name}\nVERSION_ID="{version}"\nPRETTY_NAME="{title}"\n')
 
   def program(self, name, script):
     path = self.directory / name
@@ -56,13 +60,14 @@ chmod +x "$3/bin/pip" """)
     self.assertEqual(self.bash("need_packages build", MISSING="clang-19").stderr, "")
 
   def test_names_the_command_where_there_is_no_root(self):
-    done = self.bash("is_root() { false; }; command() { false; }; need_packages build", MISSING="cmake")
+    done = self.bash("is_root() { false; }; command() { false; }; need_packages build",
+                     MISSING="cmake")
     self.assertEqual(done.returncode, 1)
     self.assertIn("only root can install", done.stderr)
     self.assertIn("apt-get install --no-install-recommends cmake", done.stderr)
 
   def test_says_that_the_system_is_another(self):
-    (self.directory / "os-release").write_text('ID=fedora\nVERSION_ID=41\nPRETTY_NAME="Fedora 41"\n')
+    self.system("fedora", "41", "Fedora 41")
     done = self.bash("need_packages build", MISSING="cmake")
     self.assertEqual(done.returncode, 1)
     self.assertIn("this is Fedora 41", done.stderr)

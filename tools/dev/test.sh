@@ -10,8 +10,8 @@ run_ctest() {
   shift
   mkdir -p "$REPORTS/$preset"
   GTEST_OUTPUT=xml:$REPORTS/$preset/ ctest --test-dir "build/$preset" --no-tests=ignore --progress \
-    --output-on-failure --output-junit "$REPORTS/$preset.ctest.xml" --test-output-size-passed 1000000 \
-    --test-output-size-failed 1000000 "$@" >&2 || status=$?
+    --output-on-failure --output-junit "$REPORTS/$preset.ctest.xml" \
+    --test-output-size-passed 1000000 --test-output-size-failed 1000000 "$@" >&2 || status=$?
   return "$status"
 }
 
@@ -37,7 +37,9 @@ run_all_else() {
   local fuzzed=$REPORTS/fuzz.txt
   : >"$fuzzed"
   PELTON_FUZZ_REPORT=$fuzzed fuzz_each 10 || true
-  while read -r outcome name; do note "$outcome" "$name" "see ./dev fuzz ${name#fuzz.}"; done <"$fuzzed"
+  while read -r outcome name; do
+    note "$outcome" "$name" "see ./dev fuzz ${name#fuzz.}"
+  done <"$fuzzed"
 
   if clang-format-19 --version >/dev/null 2>&1 && ! (verb_format --check) >/dev/null 2>&1; then
     note failed format "run ./dev format"
