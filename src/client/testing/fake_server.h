@@ -50,7 +50,10 @@ class FakeServer {
   void put(const std::string& path, Json object) {
     const bool is_new = !objects_.contains(path);
     Json& metadata = object.child("metadata");
-    if (is_new && !metadata.contains("uid")) metadata.set("uid", "uid-" + std::to_string(++uids_));
+    if (!metadata.contains("uid")) {
+      metadata.set("uid", is_new ? Json("uid-" + std::to_string(++uids_))
+                                 : objects_[path]["metadata"]["uid"]);
+    }
     metadata.set("resourceVersion", std::to_string(++revision_));
     objects_[path] = object;
     record(path, is_new ? "ADDED" : "MODIFIED", std::move(object));
