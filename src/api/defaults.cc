@@ -163,6 +163,7 @@ void default_jobset(Json& jobset) {
   set_absent(network, "publishNotReadyAddresses", true);
   if (spec["replicatedJobs"].is_array()) {
     for (Json& replicated : spec.child("replicatedJobs").mutable_items()) {
+      if (!replicated["template"].is_object()) continue;  // required: validation says so
       Json& job = replicated.make("template.spec");
       set_absent(job, "completionMode", "Indexed");
       set_absent(job.make("template.spec"), "restartPolicy", "OnFailure");

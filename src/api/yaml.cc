@@ -19,7 +19,9 @@ using base::Result;
 using base::Status;
 
 constexpr int kDepthMax = 200;
-constexpr size_t kNodesMax = 1'000'000;  // an alias of aliases may stand for billions
+// An alias of aliases may stand for billions of values: so many are read per byte of text.
+constexpr size_t kNodesPerByte = 10;
+constexpr size_t kNodesMin = 10'000;
 
 Status yaml_error(int line, std::string_view what) {
   // YAML counts lines from 0, people from 1; -1 is unknown.
@@ -119,10 +121,13 @@ Json plain_scalar(const std::string& text) {
 
 class Converter {
  public:
+  explicit Converter(size_t text_bytes)
+      : nodes_max_(std::max(kNodesMin, text_bytes * kNodesPerByte)) {}
+
   Result<Json> convert(const YAML::Node& node, int depth = 0) {
     const int line = node.Mark().line;
     if (depth > kDepthMax) return yaml_error(line, "exceeded max depth");
-    if (++nodes_ > kNodesMax) return yaml_error(line, "document contains excessive aliasing");
+    if (++nodes_ > nodes_max_) return yaml_error(line, "document contains excessive aliasing");
     switch (node.Type()) {
       case YAML::NodeType::Sequence: {
         Json list = Json::array();
@@ -185,6 +190,7 @@ class Converter {
     return base::ok();
   }
 
+  size_t nodes_max_;
   size_t nodes_ = 0;
 };
 
@@ -258,7 +264,7 @@ Result<std::vector<Json>> parse_yaml_documents(std::string_view text) {
   }
   try {
     for (const YAML::Node& node : YAML::LoadAll(std::string(text))) {
-      PELTON_ASSIGN(Json value, Converter().convert(node));
+      PELTON_ASSIGN(Json value, Converter(text.size()).convert(node));
       if (!value.is_null()) documents.push_back(std::move(value));
     }
   } catch (const YAML::Exception& error) {

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/validate.h"
+
+#include <gtest/gtest.h>
+
+#include "api/decode.h"
+#include "api/defaults.h"
+#include "api/object.h"
+#include "api/patch.h"
+#include "api/yaml.h"
+
+namespace pelton::api {
+namespace {
+
+using base::Json;
+
+const char* kPod = R"(
+apiVersion: v1
+kind: Pod
+metadata: {name: a, namespace: default}
+spec:
+  containers:
+  - {name: c, image: busybox}
+)";
+const char* kJob = R"(
+apiVersion: batch/v1
+kind: Job
+metadata: {name: j, namespace: default, uid: u1}
+spec:
+  template:
+    spec:
+      restartPolicy: Never
+      containers: [{name: c, image: busybox}]
+)";
+const char* kJobSet = R"(
+apiVersion: jobset.x-k8s.io/v1alpha2
+kind: JobSet
+metadata: {name: s, namespace: default}
+spec:
+  replicatedJobs:
+  - name: driver
+    template: {spec: {completions: 1, template: {spec: {containers: [{name: c, image: busybox}]}}}}
+  - name: workers
+    replicas: 2
+    template: {spec: {completions: 2, template: {spec: {containers: [{name: c, image: busybox}]}}}}
+)";
+
+const ResourceInfo& resource_of(const Json& object) {
+  const ResourceInfo* info = Registry::builtin().find_kind(gvk_of(object));
+  PELTON_CHECK(info != nullptr);
+  return *info;
+}
+
+// As the server does: decode, default, prepare.
+Json prepared(const char* yaml, const char* patch = "{}") {
+  Json object = merge_patch(parse_yaml(yaml).value(), parse_yaml(patch).value());
+  std::vector<std::string> unknown;
+  const base::Status status = decode(resource_of(object), object, unknown);
+  EXPECT_TRUE(status.ok()) << status.to_string();
+  EXPECT_TRUE(unknown.empty()) << unknown[0];
+  apply_defaults(resource_of(object), object);
+  prepare_for_create(resource_of(object), object);
+  return object;
+}
+
+std::string created(const char* yaml, const char* patch = "{}") {
+  const Json object = prepared(yaml, patch);
+  return validate_create(resource_of(object), object).message();
+}
+
+std::string updated(const char* yaml, const char* patch, const char* before_patch = "{}") {
+  const Json before = prepared(yaml, before_patch);
+  const Json after = merge_patch(before, parse_yaml(patch).value());
+  return validate_update(resource_of(before), before, after).message();
+}
+
+struct Case {
+  const char* patch;
+  const char* want;  ///< part of the message; "" where the object is good
+};
+
+void expect_created(const char* yaml, std::initializer_list<Case> cases) {
+  for (const Case& c : cases) {
+    const std::string message = created(yaml, c.patch);
+    if (*c.want == 0) {
+      EXPECT_EQ(message, "") << c.patch;
+    } else {
+      EXPECT_NE(message.find(c.want), std::string::npos) << c.patch << "\n  " << message;
+    }
+  }
+}
+
+TEST(Validate, SpeaksAsKubeApiserver) {
+  const Json pod = prepared(kPod, "{spec: {containers: [{name: c}, {name: c, image: x}]}}");
+  const base::Status status = validate_create(resource_of(pod), pod);
+  EXPECT_EQ(status.reason(), "Invalid");
+  EXPECT_EQ(status.message(),
+            "Pod \"a\" is invalid: [spec.containers[0].image: Required value, "
+            "spec.containers[1].name: Duplicate value: \"c\"]");
+  ASSERT_EQ(status.causes().size(), 2u);
+  EXPECT_EQ(status.causes()[0],
+            (base::Cause{"FieldValueRequired", "spec.containers[0].image", "Required value"}));
+}
+
+TEST(Validate, ChecksMetadata) {
+  expect_created(
+      kPod,
+      {{"{}", ""},
+       {"{metadata: {name: A_b}}",
+        "metadata.name: Invalid value: \"A_b\": a lowercase RFC 1123 subdomain must consist of"},
+       {"{metadata: {name: null}}",
+        "metadata.name: Required value: name or generateName is required"},
+       {"{metadata: {labels: {'a b': x}}}",
+        "metadata.labels: Invalid value: \"a b\": name part must"},
+       {"{metadata: {labels: {a: 'x y'}}}",
+        "metadata.labels: Invalid value: \"x y\": a valid label"},
+       {"{metadata: {annotations: {'-': x}}}", "metadata.annotations: Invalid value: \"-\""},
+       {"{metadata: {finalizers: [a b]}}", "metadata.finalizers: Invalid value: \"a b\""},
+       {"{metadata: {ownerReferences: [{kind: Job, apiVersion: v1, name: x, uid: ''}]}}",
+        "metadata.ownerReferences[0].uid: Invalid value: \"\": must not be empty"}});
+}
+
+TEST(Validate, ChecksPods) {
+  expect_created(
+      kPod,
+      {{"{spec: {containers: []}}", "spec.containers: Required value"},
+       {"{spec: {containers: [{name: C, image: x}]}}",
+        "spec.containers[0].name: Invalid value: \"C\""},
+       {"{spec: {restartPolicy: Sometimes}}",
+        "spec.restartPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", "
+        "\"OnFailure\", \"Never\""},
+       {"{spec: {containers: [{name: c, image: x, volumeMounts: [{name: v, mountPath: /v}]}]}}",
+        "spec.containers[0].volumeMounts[0].name: Not found: \"v\""},
+       {"{spec: {volumes: [{name: v, emptyDir: {}}, {name: v}]}}",
+        "spec.volumes[1].name: Duplicate value: \"v\""},
+       {"{spec: {volumes: [{name: v, emptyDir: {}, hostPath: {path: /}}]}}",
+        "spec.volumes[0]: Forbidden: may not specify more than 1 volume type"},
+       {"{spec: {containers: [{name: c, image: x, ports: [{containerPort: 70000}]}]}}",
+        "spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be between 1 and "
+        "65535"},
+       {"{spec: {containers: [{name: c, image: x, resources: {requests: {cpu: 2}, limits: {cpu: "
+        "1}}}]}}",
+        "spec.containers[0].resources.requests: Invalid value: \"2\": must be less than or equal "
+        "to cpu "
+        "limit of 1"},
+       {"{spec: {containers: [{name: c, image: x, resources: {requests: {google.com/tpu: 1}}}]}}",
+        "Limit must be set for non overcommitable resources"},
+       {"{spec: {containers: [{name: c, image: x, resources: {limits: {google.com/tpu: 500m}}}]}}",
+        "must be an integer"},
+       {"{spec: {containers: [{name: c, image: x, resources: {limits: {tpus: 1}}}]}}",
+        "must be a standard resource"},
+       {"{spec: {containers: [{name: c, image: x, resources: {limits: {google.com/tpu: 4}}}]}}",
+        ""},
+       {"{spec: {containers: [{name: c, image: x, env: [{name: 'A=B'}]}]}}",
+        "spec.containers[0].env[0].name: Invalid value"},
+       {"{spec: {tolerations: [{operator: Equal, value: x}]}}", "operator must be Exists when"},
+       {"{spec: {nodeSelector: {a: '?'}}}", "spec.nodeSelector: Invalid value"},
+       {"{spec: {terminationGracePeriodSeconds: -1}}", "must be greater than or equal to 0"},
+       {"{spec: {hostname: a.b}}", "spec.hostname: Invalid value"}});
+}
+
+TEST(Validate, KeepsPodsAsTheyAre) {
+  EXPECT_EQ(updated(kPod, "{metadata: {labels: {a: b}}}"), "");
+  EXPECT_EQ(updated(kPod, "{spec: {activeDeadlineSeconds: 5}}"), "");
+  EXPECT_NE(
+      updated(kPod, "{spec: {nodeName: x}}").find("spec: Forbidden: pod updates may not change"),
+      std::string::npos);
+  EXPECT_NE(updated(kPod, "{metadata: {name: b}}")
+                .find("metadata.name: Invalid value: \"b\": field is "
+                      "immutable"),
+            std::string::npos);
+  EXPECT_EQ(updated(kPod, "{spec: {schedulingGates: null, nodeSelector: {a: b}}}",
+                    "{spec: {schedulingGates: [{name: x.io/y}]}}"),
+            "");
+}
+
+TEST(Validate, ChecksJobs) {
+  expect_created(
+      kJob,
+      {{"{}", ""},
+       {"{spec: {parallelism: -1}}",
+        "spec.parallelism: Invalid value: -1: must be greater than or equal to 0"},
+       {"{spec: {completionMode: Indexed, parallelism: 1}}",
+        "spec.completions: Required value: when completion mode is Indexed"},
+       {"{spec: {completionMode: Other}}", "spec.completionMode: Unsupported value: \"Other\""},
+       {"{spec: {template: {spec: {restartPolicy: Always}}}}",
+        "spec.template.spec.restartPolicy: Unsupported value: \"Always\": supported values: "
+        "\"OnFailure\", \"Never\""},
+       {"{spec: {manualSelector: true, selector: {matchLabels: {a: b}}}}",
+        "`selector` does not match template `labels`"},
+       {"{spec: {backoffLimitPerIndex: 1}}", "requires indexed completion mode"},
+       {"{spec: {podFailurePolicy: {rules: [{action: Explode, onExitCodes: {operator: In, values: "
+        "[1]}}]}}}",
+        "spec.podFailurePolicy.rules[0].action: Unsupported value"}});
+  EXPECT_EQ(created(kJob,
+                    "{metadata: {name: '"
+                    "J"
+                    "'}}")
+                .substr(0, 10),
+            "Job.batch ");
+}
+
+TEST(Validate, KeepsJobsSelectorAndTemplate) {
+  EXPECT_EQ(updated(kJob, "{spec: {parallelism: 3}}"), "");
+  EXPECT_EQ(updated(kJob, "{spec: {suspend: true}}"), "");
+  EXPECT_NE(updated(kJob, "{spec: {completions: 3}}")
+                .find("spec.completions: Invalid value: 3: field is "
+                      "immutable"),
+            std::string::npos);
+  EXPECT_NE(updated(kJob, "{spec: {template: {spec: {nodeSelector: {a: b}}}}}")
+                .find("spec.template: Inv"),
+            std::string::npos);
+  EXPECT_EQ(updated(kJob, "{spec: {template: {spec: {nodeSelector: {a: b}}}}}",
+                    "{spec: {suspend: true}}"),
+            "")
+      << "a queue may say where, before the Job starts";
+  EXPECT_EQ(updated(kJob, "{spec: {parallelism: 3, completions: 3}}",
+                    "{spec: {completionMode: Indexed, parallelism: 2, completions: 2}}"),
+            "")
+      << "an elastic Indexed Job";
+}
+
+TEST(Validate, ChecksJobSets) {
+  expect_created(
+      kJobSet,
+      {{"{}", ""},
+       {"{metadata: {name: this-name-is-long-enough-to-make-the-names-of-the-children-too-long}}",
+        "spec.replicatedJobs[0].name: Invalid value: \"driver\""},
+       {"{spec: {replicatedJobs: [{name: a}]}}", "spec.replicatedJobs[0].template: Required value"},
+       {"{spec: {successPolicy: {operator: Some}}}",
+        "spec.successPolicy.operator: Unsupported value: \"Some\": supported values: \"All\", "
+        "\"Any\""},
+       {"{spec: {successPolicy: {targetReplicatedJobs: [x]}}}",
+        "spec.successPolicy.targetReplicatedJobs[0]: Invalid value: \"x\""},
+       {"{spec: {failurePolicy: {rules: [{action: FailJobSet, name: '1'}]}}}",
+        "failure policy rule name"},
+       {"{spec: {failurePolicy: {rules: [{action: RestartJobSet, onJobFailureReasons: [Bad]}]}}}",
+        "spec.failurePolicy.rules[0].onJobFailureReasons[0]: Unsupported value: \"Bad\""},
+       {"{spec: {failurePolicy: {maxRestarts: 3, rules: [{action: "
+        "RestartJobSetAndIgnoreMaxRestarts}]}}}",
+        ""},
+       {"{spec: {network: {subdomain: 1x}}}", "spec.network.subdomain: Invalid value: \"1x\""},
+       {"{spec: {coordinator: {replicatedJob: driver, podIndex: 1}}}",
+        "pod index 1 is invalid for replicatedJob driver"},
+       {"{spec: {coordinator: {replicatedJob: workers, jobIndex: 1, podIndex: 1}}}", ""},
+       {"{spec: {managedBy: me}}", "must be a domain-prefixed path"},
+       {"{spec: {ttlSecondsAfterFinished: -1}}", "must be greater than or equal to 0"}});
+}
+
+TEST(Validate, ChecksJobSetsDependencies) {
+  const char* job = "template: {spec: {template: {spec: {containers: [{name: c, image: x}]}}}}";
+  const auto with = [&](const std::string& first, const std::string& second) {
+    return "{spec: {replicatedJobs: [{name: a, " + first + job + "}, {name: b, " + second + job +
+           "}]}}";
+  };
+  EXPECT_EQ(created(kJobSet, with("", "dependsOn: [{name: a, status: Ready}], ").c_str()), "");
+  EXPECT_NE(created(kJobSet, with("", "dependsOn: [{name: z, status: Ready}], ").c_str())
+                .find("cannot depend on replicatedJob: z"),
+            std::string::npos);
+  EXPECT_NE(created(kJobSet, with("dependsOn: [{name: a, status: Ready}], ", "").c_str())
+                .find("DependsOn can't be set for the first"),
+            std::string::npos);
+  EXPECT_NE(created(kJobSet, with("", "dependsOn: [{name: a, status: Soon}], ").c_str())
+                .find("Unsupported value: \"Soon\""),
+            std::string::npos);
+}
+
+TEST(Validate, KeepsJobSetsReplicatedJobs) {
+  EXPECT_EQ(updated(kJobSet, "{spec: {suspend: true}}"), "");
+  EXPECT_EQ(updated(kJobSet, "{spec: {network: null}}"), "")
+      << "CEL compares only where both exist";
+  EXPECT_NE(updated(kJobSet, "{spec: {network: {subdomain: x}}}").find("Value is immutable"),
+            std::string::npos);
+  EXPECT_NE(updated(kJobSet, "{spec: {replicatedJobs: []}}").find("field is immutable"),
+            std::string::npos);
+}
+
+TEST(Validate, ChecksTheSmallKinds) {
+  const char* service =
+      "{apiVersion: v1, kind: Service, metadata: {name: s, namespace: d}, spec: {ports: [{port: "
+      "1}]}}";
+  expect_created(service,
+                 {{"{}", ""},
+                  {"{spec: {ports: null}}", "spec.ports: Required value"},
+                  {"{spec: {ports: null, clusterIP: None}}", ""},
+                  {"{spec: {type: X}}", "spec.type: Unsupported value: \"X\""},
+                  {"{metadata: {name: 1a}}", "a DNS-1035 label must consist of"},
+                  {"{spec: {ports: [{port: 1}, {port: 2}]}}", "spec.ports[0].name: Required value"},
+                  {"{spec: {ports: [{port: 0}]}}", "must be between 1 and 65535"}});
+  EXPECT_NE(updated(service, "{spec: {clusterIP: 10.0.0.1}}", "{spec: {clusterIP: None}}")
+                .find("may not change once set"),
+            std::string::npos);
+  const char* config = "{apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: d}}";
+  expect_created(config,
+                 {{"{data: {a/b: x}}", "data[a/b]: Invalid value: \"a/b\": a valid config key"},
+                  {"{data: {a: x}, binaryData: {a: eA==}}", "duplicate of key present in data"}});
+  EXPECT_NE(updated(config, "{data: {a: y}}", "{immutable: true, data: {a: x}}")
+                .find("data: Forbidden: field is immutable when `immutable` is set"),
+            std::string::npos);
+  const char* node = "{apiVersion: v1, kind: Node, metadata: {name: n1}}";
+  expect_created(
+      node, {{"{spec: {taints: [{key: a, effect: Later}]}}", "spec.taints[0].effect: Unsupported"},
+             {"{metadata: {namespace: x}}", "metadata.namespace: Forbidden: not allowed on this"}});
+  expect_created(
+      "{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {name: l, namespace: d}}",
+      {{"{spec: {leaseDurationSeconds: 0}}",
+        "spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0"}});
+  expect_created(
+      "{apiVersion: pelton.dev/v1alpha1, kind: GangBinding, metadata: {name: g, namespace: d}}",
+      {{"{spec: {bindings: []}}", "spec.bindings: Required value"},
+       {"{spec: {bindings: [{podName: p, nodeName: n1}]}}",
+        "spec.bindings[0].podUID: Required value"},
+       {"{spec: {bindings: [{podName: p, podUID: u, nodeName: n1}]}}", ""}});
+}
+
+}  // namespace
+}  // namespace pelton::api
