@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A stand-in for `pelton` and `kubectl`, to test the demo where no cluster can run.
 
-`fake_cluster.py up … --data-dir D` starts a small HTTPS server that tells, at a hundred times the
+`fake_cluster.py up … --data-dir D` starts a small HTTPS server that tells, at ten times the
 speed, what the API says of a training job: pods, events, a followed log. Its workers are real
 processes; when one is killed, the job restarts from its last checkpoint. Any other first word is
 taken for a kubectl command, of which only `config view` has an answer that matters.
@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 
-STEPS, CHECKPOINT_EVERY, STEP_SECONDS = 60, 10, 0.03
+STEPS, CHECKPOINT_EVERY, STEP_SECONDS = 60, 10, 0.08
 
 
 class Job:
