@@ -5,6 +5,7 @@ include(CTest)
 if(PELTON_TESTS)
   find_package(GTest REQUIRED)
   include(GoogleTest)
+  find_library(RAPIDCHECK rapidcheck REQUIRED)
 endif()
 
 # pelton_folder(NAME USES folders... SYSTEM libraries... TEST_USES folders...)
@@ -55,7 +56,7 @@ function(pelton_folder name)
     list(TRANSFORM test_uses PREPEND "pelton_")
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE pelton_${name} ${test_uses} ${ARG_SYSTEM}
-                          GTest::gtest GTest::gmock GTest::gtest_main)
+                          GTest::gtest GTest::gmock GTest::gtest_main ${RAPIDCHECK})
     target_compile_definitions(${name}_test PRIVATE PELTON_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
     add_test(NAME unit.${name} COMMAND ${name}_test --gtest_brief=1
              WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
