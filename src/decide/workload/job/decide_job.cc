@@ -204,12 +204,14 @@ class Pass {
     return true;
   }
 
+  /// One more than the newest that is seen. Where none is left to see, the failures so far keep
+  /// the name from being one that people have already met.
   int64_t next_attempt(int64_t index) const {
-    int64_t next = 0;
+    int64_t newest = -1;
     for (const JobPod& pod : pods_) {
-      if (pod.index == index) next = std::max(next, pod.attempt + 1);
+      if (pod.index == index) newest = std::max(newest, pod.attempt);
     }
-    return next;
+    return newest < 0 ? tally_.failed : newest + 1;
   }
 
   void create(int64_t index, int64_t attempt, int64_t index_failures) {
