@@ -134,7 +134,9 @@ void Client::raw(net::Request request, ResponseDone done) {
   events.on_data = [&call](std::string_view bytes) { call.response.body += bytes; };
   events.on_end = [this, id, &call](Status status) {
     if (status.ok()) return finish(id, std::move(call.response));
-    const Code code = call.is_write ? status.code() : Code::Unavailable;
+    // A read can always be repeated, whether it had reached the server or not.
+    const bool is_repeatable = !call.is_write && status.code() == Code::OutcomeUnknown;
+    const Code code = is_repeatable ? Code::Unavailable : status.code();
     finish(id, Status(code, status.reason(), status.message()));
   };
   call.timeout.start(timeout_, [this, id, &call] {
