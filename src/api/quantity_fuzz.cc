@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// Quantities: never crash; the canonical text reads back as the same amount and is its own canon.
+#include <cstdint>
+#include <string_view>
+
+#include "api/quantity.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using pelton::api::Quantity;
+  const auto quantity =
+      Quantity::parse(std::string_view(reinterpret_cast<const char*>(data), size));
+  if (!quantity.ok()) return 0;
+  const std::string text = quantity->to_string();
+  const auto back = Quantity::parse(std::string_view(text));
+  PELTON_CHECK(back.ok() && *back == *quantity && back->to_string() == text);
+  return 0;
+}
