@@ -28,7 +28,7 @@ void attempt(const CorePtr& core, const ObjectName& name, bool dry_run, const De
   write.name = name.name;
   write.expected = stored->revision;
   write.is_remove = change->act == Change::Act::Remove;
-  if (!write.is_remove) write.object = change->object;
+  write.object = change->object;  // of a remove: the last state, for watchers
   core->objects.commit(
       {std::move(write)}, {},
       [core, name, dry_run, decide, done, tries_left,
