@@ -22,7 +22,7 @@ base::Result<IncludeObject> parse_include_object(std::string_view text);
 /// Position of a list in the history: goes into its metadata.
 struct ListPosition {
   std::string resource_version;
-  std::string continue_token;     ///< "" at the end
+  std::string continue_token;        ///< "" at the end
   int64_t remaining_item_count = 0;  ///< shown where > 0
   base::Json to_metadata() const;
 };
@@ -33,9 +33,8 @@ struct TableOptions {
 };
 
 /// {kind: Table, columnDefinitions, rows}.
-base::Json make_table(const api::ResourceInfo& resource,
-                      std::span<const base::Json* const> objects, const ListPosition& position,
-                      const TableOptions& options, base::Instant now);
+base::Json make_table(const api::ResourceInfo& resource, std::span<const base::Json* const> objects,
+                      const ListPosition& position, const TableOptions& options, base::Instant now);
 
 /// {kind: PartialObjectMetadata, apiVersion: meta.k8s.io/v1, metadata}.
 base::Json metadata_only(const base::Json& object);

@@ -96,7 +96,7 @@ std::string verb_of(const Call& call) {
     const std::string& watch = call.query.get("watch");
     return watch == "true" || watch == "1" ? "watch" : "list";
   }
-  if (method == "POST") return "create";
+  if (method == "POST") return is_collection || !call.path.subresource.empty() ? "create" : "";
   if (method == "PUT" && !is_collection) return "update";
   if (method == "PATCH" && !is_collection) return "patch";
   if (method == "DELETE") return is_collection ? "deletecollection" : "delete";
@@ -155,8 +155,11 @@ Status find_resource(const Core& core, Call& call) {
   }
   const bool needs_namespace = call.resource->is_namespaced && path.ns.empty() &&
                                (call.access.verb == "create" || !path.name.empty());
-  if (needs_namespace) return bad_request("an object of this kind lives in a namespace: use "
-                                          "/namespaces/NAME/" + path.resource);
+  if (needs_namespace)
+    return bad_request(
+        "an object of this kind lives in a namespace: use "
+        "/namespaces/NAME/" +
+        path.resource);
   return base::ok();
 }
 
@@ -234,10 +237,9 @@ void make_namespaces(const CorePtr& core, size_t index, std::function<void(Statu
   write.object = Json::object(
       {{"kind", "Namespace"},
        {"apiVersion", "v1"},
-       {"metadata",
-        Json::object({{"name", name},
-                      {"uid", core->random.uuid()},
-                      {"creationTimestamp", base::format_time(core->clock.now())}})}});
+       {"metadata", Json::object({{"name", name},
+                                  {"uid", core->random.uuid()},
+                                  {"creationTimestamp", base::format_time(core->clock.now())}})}});
   api::apply_defaults(*resource, write.object, true);
   api::prepare_for_create(*resource, write.object);
   core->objects.commit({std::move(write)}, {},

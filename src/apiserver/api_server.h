@@ -2,9 +2,9 @@
 // The Kubernetes REST API as a request pipeline without sockets.
 //
 // A request goes: path -> who (identity set by the front) -> may they -> which resource and verb ->
-// admission (decode, default, prepare, validate) -> one transaction of the store -> an answer, after
-// it is durable. Admission runs outside the store's writer; a conflict makes it run again on the
-// newer object where the client did not insist on a version.
+// admission (decode, default, prepare, validate) -> one transaction of the store -> an answer,
+// after it is durable. Admission runs outside the store's writer; a conflict makes it run again on
+// the newer object where the client did not insist on a version.
 //
 //   apiserver::ApiServer server(clock, timers, random, log, store, api::Registry::builtin(), {});
 //   server.start([](base::Status s) { … });          // makes the system namespaces

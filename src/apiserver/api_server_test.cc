@@ -74,7 +74,8 @@ TEST(ApiServer, RefusesAnObjectOverTheLimitAlsoWhenAPatchMakesIt) {
   sink = s.patch(std::string(kConfigs) + "/b",
                  R"({"metadata":{"annotations":{"a":")" + std::string(3'000'000, 'y') + "\"}}}");
   EXPECT_GE(sink->answer.status, 413) << sink->body.substr(0, 300);
-  EXPECT_TRUE(s.call("GET", std::string(kConfigs) + "/b")->json()["metadata"]["annotations"].empty());
+  EXPECT_TRUE(
+      s.call("GET", std::string(kConfigs) + "/b")->json()["metadata"]["annotations"].empty());
 }
 
 TEST(ApiServer, UnknownFieldsAreRefusedWarnedAboutOrIgnored) {
@@ -186,9 +187,9 @@ TEST(ApiServer, StatusAndSpecDoNotTouchEachOther) {
   TestServer s;
   s.create(kPods, pod_text("a"));
   const std::string path = std::string(kPods) + "/a";
-  auto sink = s.patch(path + "/status",
-                      R"({"metadata":{"labels":{"x":"y"}},"status":{"phase":"Running"},)"
-                      R"("spec":{"nodeName":"n"}})");
+  auto sink =
+      s.patch(path + "/status", R"({"metadata":{"labels":{"x":"y"}},"status":{"phase":"Running"},)"
+                                R"("spec":{"nodeName":"n"}})");
   EXPECT_EQ(sink->answer.status, 200) << sink->body;
   EXPECT_EQ(sink->json()["status"]["phase"].as_string(), "Running");
   EXPECT_FALSE(sink->json()["spec"].contains("nodeName"));
@@ -204,13 +205,14 @@ TEST(ApiServer, GenerationCountsChangesOfSpecOnly) {
       R"({"kind":"Job","apiVersion":"batch/v1","metadata":{"name":"j"},"spec":{"template":{"spec":)"
       R"({"restartPolicy":"Never","containers":[{"name":"c","image":"i"}]}}}})");
   EXPECT_EQ(api::generation_of(made), 1);
-  EXPECT_EQ(made["spec"]["selector"]["matchLabels"]["batch.kubernetes.io/controller-uid"].as_string(),
-            api::uid_of(made));
-  EXPECT_EQ(api::generation_of(s.patch(jobs + "/j", R"({"metadata":{"labels":{"a":"b"}}})")->json()),
-            1);
-  EXPECT_EQ(api::generation_of(s.patch(jobs + "/j", R"({"spec":{"suspend":true}})")->json()), 2);
   EXPECT_EQ(
-      api::generation_of(s.patch(jobs + "/j/status", R"({"status":{"active":1}})")->json()), 2);
+      made["spec"]["selector"]["matchLabels"]["batch.kubernetes.io/controller-uid"].as_string(),
+      api::uid_of(made));
+  EXPECT_EQ(
+      api::generation_of(s.patch(jobs + "/j", R"({"metadata":{"labels":{"a":"b"}}})")->json()), 1);
+  EXPECT_EQ(api::generation_of(s.patch(jobs + "/j", R"({"spec":{"suspend":true}})")->json()), 2);
+  EXPECT_EQ(api::generation_of(s.patch(jobs + "/j/status", R"({"status":{"active":1}})")->json()),
+            2);
 }
 
 TEST(ApiServer, DryRunAnswersAsIfAndStoresNothing) {
@@ -228,7 +230,8 @@ TEST(ApiServer, DryRunAnswersAsIfAndStoresNothing) {
 
 TEST(ApiServer, ADeletedNamespaceTakesNothingNewAndGoesWhenFinalized) {
   TestServer s;
-  s.create("/api/v1/namespaces", R"({"kind":"Namespace","apiVersion":"v1","metadata":{"name":"a"}})");
+  s.create("/api/v1/namespaces",
+           R"({"kind":"Namespace","apiVersion":"v1","metadata":{"name":"a"}})");
   const std::string configs = "/api/v1/namespaces/a/configmaps";
   s.create(configs, config_text("x"));
   EXPECT_EQ(s.call("DELETE", "/api/v1/namespaces/a")->json()["status"]["phase"].as_string(),
@@ -247,7 +250,8 @@ TEST(ApiServer, ADeletedNamespaceTakesNothingNewAndGoesWhenFinalized) {
 
 TEST(ApiServer, ACreateThatRacesWithTheDeletionOfItsNamespaceDoesNotSlipIn) {
   TestServer s;
-  s.create("/api/v1/namespaces", R"({"kind":"Namespace","apiVersion":"v1","metadata":{"name":"a"}})");
+  s.create("/api/v1/namespaces",
+           R"({"kind":"Namespace","apiVersion":"v1","metadata":{"name":"a"}})");
   const auto gone = s.send("DELETE", "/api/v1/namespaces/a");
   const auto late = s.send("POST", "/api/v1/namespaces/a/configmaps", config_text("x"));
   s.run(base::Duration::seconds(5));
@@ -379,9 +383,10 @@ TEST(ApiServer, ANodeReadsASecretOnlyWhileAPodOfItsOwnUsesIt) {
   TestServer s;
   const std::string secrets = "/api/v1/namespaces/default/secrets";
   s.create(secrets, R"({"kind":"Secret","apiVersion":"v1","metadata":{"name":"k"}})");
-  s.create(kPods, R"({"kind":"Pod","apiVersion":"v1","metadata":{"name":"a"},"spec":{"nodeName":"n1",)"
-                  R"("containers":[{"name":"c","image":"i"}],)"
-                  R"("volumes":[{"name":"v","secret":{"secretName":"k"}}]}})");
+  s.create(kPods,
+           R"({"kind":"Pod","apiVersion":"v1","metadata":{"name":"a"},"spec":{"nodeName":"n1",)"
+           R"("containers":[{"name":"c","image":"i"}],)"
+           R"("volumes":[{"name":"v","secret":{"secretName":"k"}}]}})");
   EXPECT_EQ(s.call("GET", secrets + "/k", {}, node_identity("n1"))->answer.status, 200);
   EXPECT_EQ(reason_of(s.call("GET", secrets + "/k", {}, node_identity("n2"))), "403 Forbidden");
   EXPECT_EQ(reason_of(s.call("GET", std::string(kPods) + "/a", {}, node_identity("n2"))),
@@ -461,7 +466,8 @@ TEST(ApiServer, TellsWhatItOffersInBothForms) {
   EXPECT_EQ(apis->answer.headers.get("Content-Type"),
             "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
   std::set<std::string> groups;
-  for (const Json& group : apis->json()["items"].items()) {
+  const Json offered = apis->json();
+  for (const Json& group : offered["items"].items()) {
     groups.insert(group["metadata"]["name"].as_string());
   }
   EXPECT_TRUE(groups.count("batch") && groups.count("jobset.x-k8s.io") &&
@@ -472,7 +478,8 @@ TEST(ApiServer, TellsWhatItOffersInBothForms) {
   EXPECT_EQ(s.call("GET", "/apis", {}, kAdmin, again)->answer.status, 304);
 
   std::set<std::string> names;
-  for (const Json& r : s.call("GET", "/api/v1")->json()["resources"].items()) {
+  const Json legacy = s.call("GET", "/api/v1")->json();
+  for (const Json& r : legacy["resources"].items()) {
     names.insert(r["name"].as_string());
   }
   for (const char* name : {"pods", "pods/log", "pods/binding", "pods/status", "nodes", "events"}) {
@@ -486,9 +493,10 @@ TEST(ApiServer, TellsWhatItOffersInBothForms) {
 
 TEST(ApiServer, EventsAreTheSameInBothGroups) {
   TestServer s;
-  s.create("/api/v1/namespaces/default/events",
-           R"({"kind":"Event","apiVersion":"v1","metadata":{"name":"e"},"involvedObject":{"kind":"Pod",)"
-           R"("namespace":"default","name":"a"},"reason":"Started","message":"m","type":"Normal"})");
+  s.create(
+      "/api/v1/namespaces/default/events",
+      R"({"kind":"Event","apiVersion":"v1","metadata":{"name":"e"},"involvedObject":{"kind":"Pod",)"
+      R"("namespace":"default","name":"a"},"reason":"Started","message":"m","type":"Normal"})");
   const auto sink = s.call("GET", "/apis/events.k8s.io/v1/namespaces/default/events/e");
   EXPECT_EQ(sink->answer.status, 200);
   const Json event = sink->json();

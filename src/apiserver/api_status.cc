@@ -39,21 +39,34 @@ constexpr std::array<ReasonCode, 18> kReasons = {{
 /// The Kubernetes reason for a status whose own reason is none of them.
 std::string_view default_reason(const Status& status) {
   switch (status.code()) {
-    case Code::Ok: return "";
-    case Code::InvalidArgument: return status.causes().empty() ? "BadRequest" : "Invalid";
-    case Code::NotFound: return "NotFound";
-    case Code::AlreadyExists: return "AlreadyExists";
+    case Code::Ok:
+      return "";
+    case Code::InvalidArgument:
+      return status.causes().empty() ? "BadRequest" : "Invalid";
+    case Code::NotFound:
+      return "NotFound";
+    case Code::AlreadyExists:
+      return "AlreadyExists";
     case Code::Conflict:
-    case Code::FailedPrecondition: return "Conflict";
-    case Code::Forbidden: return "Forbidden";
-    case Code::Unauthenticated: return "Unauthorized";
-    case Code::ResourceExhausted: return "RequestEntityTooLarge";
-    case Code::Gone: return "Expired";
-    case Code::Unavailable: return "ServiceUnavailable";
-    case Code::OutcomeUnknown: return "Timeout";
-    case Code::Unimplemented: return "MethodNotAllowed";
+    case Code::FailedPrecondition:
+      return "Conflict";
+    case Code::Forbidden:
+      return "Forbidden";
+    case Code::Unauthenticated:
+      return "Unauthorized";
+    case Code::ResourceExhausted:
+      return "RequestEntityTooLarge";
+    case Code::Gone:
+      return "Expired";
+    case Code::Unavailable:
+      return "ServiceUnavailable";
+    case Code::OutcomeUnknown:
+      return "Timeout";
+    case Code::Unimplemented:
+      return "MethodNotAllowed";
     case Code::DataLoss:
-    case Code::Internal: return "InternalError";
+    case Code::Internal:
+      return "InternalError";
   }
   return "InternalError";
 }
@@ -140,8 +153,7 @@ Status object_already_exists(const StatusSubject& s) {
   return {Code::AlreadyExists, named(s) + " already exists"};
 }
 Status object_conflict(const StatusSubject& s, std::string_view why) {
-  return {Code::Conflict,
-          "Operation cannot be fulfilled on " + named(s) + ": " + std::string(why)};
+  return {Code::Conflict, "Operation cannot be fulfilled on " + named(s) + ": " + std::string(why)};
 }
 Status object_modified(const StatusSubject& s) {
   return object_conflict(s,

@@ -47,7 +47,8 @@ const char* node_refusal(const std::string& node, const Access& a) {
   const bool own_name = a.name == node;
   if (a.group.empty() && a.resource == "nodes") {
     if (is_read(a)) return nullptr;
-    if (a.verb == "create" && a.subresource.empty()) return nullptr;  // admit_node() checks the name
+    if (a.verb == "create" && a.subresource.empty())
+      return nullptr;  // admit_node() checks the name
     if (is_one_of(a.verb, {"update", "patch"}) && own_name) return nullptr;
     return "a node may write its own Node only";
   }

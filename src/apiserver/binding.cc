@@ -89,8 +89,7 @@ Result<Json> bind_pod(Json pod, const PodBinding& binding, base::Instant now) {
                             "pod " + name + " is being deleted, cannot be assigned to a host");
   }
   if (const std::string& node = pod["spec"]["nodeName"].as_string(); !node.empty()) {
-    return binding_conflict(name,
-                            "pod " + name + " is already assigned to node \"" + node + "\"");
+    return binding_conflict(name, "pod " + name + " is already assigned to node \"" + node + "\"");
   }
   if (!pod["spec"]["schedulingGates"].empty()) {
     return binding_conflict(name, "pod " + name + " has non-empty .spec.schedulingGates");
@@ -105,8 +104,8 @@ Status gang_conflict(const std::string& gang, const PodBinding& binding, const s
   s.group = "pelton.dev";
   s.resource = "gangbindings";
   s.name = gang;
-  Status status = object_conflict(s, "pod \"" + binding.pod_name + "\" on node \"" +
-                                         binding.node_name + "\": " + why);
+  Status status = object_conflict(
+      s, "pod \"" + binding.pod_name + "\" on node \"" + binding.node_name + "\": " + why);
   status.add_cause({"FieldValueInvalid", "spec.bindings", binding.pod_name});
   return status;
 }

@@ -20,10 +20,9 @@ Result<Json> read_body(const net::Request& request) {
     if (!value.ok()) return bad_request("the body is not YAML: " + value.error().message());
     return value;
   }
-  const bool is_json = type.empty() || type == "application/json" ||
-                       type == "application/json-patch+json" ||
-                       type == "application/merge-patch+json" ||
-                       type == "application/strategic-merge-patch+json";
+  const bool is_json =
+      type.empty() || type == "application/json" || type == "application/json-patch+json" ||
+      type == "application/merge-patch+json" || type == "application/strategic-merge-patch+json";
   if (!is_json) return unsupported_media_type(type, "application/json, application/yaml");
   Result<Json> value = Json::parse(request.body);
   if (!value.ok()) {
@@ -52,8 +51,9 @@ namespace {
 Status check_namespace(const Call& call, Json& metadata) {
   if (!call.resource->is_namespaced) {
     if (!metadata["namespace"].as_string().empty()) {
-      return bad_request("namespace in the object of a cluster-scoped kind: remove "
-                         "metadata.namespace");
+      return bad_request(
+          "namespace in the object of a cluster-scoped kind: remove "
+          "metadata.namespace");
     }
     metadata.erase("namespace");
     return base::ok();
@@ -62,8 +62,9 @@ Status check_namespace(const Call& call, Json& metadata) {
   if (given.empty()) {
     metadata.set("namespace", call.path.ns);
   } else if (given != call.path.ns) {
-    return bad_request("the namespace of the provided object does not match the namespace sent on "
-                       "the request");
+    return bad_request(
+        "the namespace of the provided object does not match the namespace sent on "
+        "the request");
   }
   return base::ok();
 }

@@ -15,7 +15,8 @@ Query::Query(std::string_view target) {
     if (pair.empty()) continue;
     const size_t equals = pair.find('=');
     std::string value;
-    if (equals != std::string_view::npos) value = base::percent_decode(pair.substr(equals + 1), true);
+    if (equals != std::string_view::npos)
+      value = base::percent_decode(pair.substr(equals + 1), true);
     parameters_.emplace_back(base::percent_decode(pair.substr(0, equals), true), std::move(value));
   }
 }
@@ -38,8 +39,7 @@ Result<std::optional<bool>> Query::boolean(std::string_view name) const {
   if (value.empty()) return std::optional<bool>();
   if (value == "true" || value == "1") return std::optional<bool>(true);
   if (value == "false" || value == "0") return std::optional<bool>(false);
-  return bad_request("query parameter " + std::string(name) + "=" + value +
-                     ": want true or false");
+  return bad_request("query parameter " + std::string(name) + "=" + value + ": want true or false");
 }
 
 Result<std::optional<int64_t>> Query::integer(std::string_view name) const {

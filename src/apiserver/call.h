@@ -44,7 +44,7 @@ struct Call {
   net::ResponseSinkPtr sink;
   RequestPath path;
   Query query;
-  const api::ResourceInfo* resource = nullptr;      ///< null: not a resource
+  const api::ResourceInfo* resource = nullptr;        ///< null: not a resource
   const api::SubresourceInfo* subresource = nullptr;  ///< null: the object itself
   Access access;
   AnswerForm form = AnswerForm::Plain;

@@ -27,8 +27,8 @@ Status stamp(const CorePtr& core, const Call& call, Json& object) {
   if (!metadata["resourceVersion"].as_string().empty()) {
     return bad_request("resourceVersion should not be set on objects to be created");
   }
-  for (const char* field : {"resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds",
-                            "generation"}) {
+  for (const char* field :
+       {"resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"}) {
     metadata.erase(field);
   }
   const std::string base_name = metadata["generateName"].as_string();
@@ -105,8 +105,8 @@ void attempt_create(const CorePtr& core, const CallPtr& call, const Json& wanted
         // The Namespace changed meanwhile, or the generated name is taken: once more.
         const base::Code code = revision.error().code();
         const bool is_generated = api::name_of(wanted).empty();
-        const bool again = code == base::Code::Conflict ||
-                           (code == base::Code::AlreadyExists && is_generated);
+        const bool again =
+            code == base::Code::Conflict || (code == base::Code::AlreadyExists && is_generated);
         if (again && tries_left > 1) return attempt_create(core, call, wanted, tries_left - 1);
         answer_failure(*call, code == base::Code::AlreadyExists
                                   ? object_already_exists(call->subject)

@@ -35,16 +35,15 @@ Status check_preconditions(const api::ResourceInfo& r, const Json& object,
                            const DeleteOptions& options) {
   const std::string& uid = api::uid_of(object);
   if (!options.uid.empty() && options.uid != uid) {
-    return object_conflict(subject_of(r, object),
-                           "Precondition failed: UID in precondition: " + options.uid +
-                               ", UID in object meta: " + uid);
+    return object_conflict(subject_of(r, object), "Precondition failed: UID in precondition: " +
+                                                      options.uid + ", UID in object meta: " + uid);
   }
   const std::string& version = api::resource_version_of(object);
   if (!options.resource_version.empty() && options.resource_version != version) {
-    return object_conflict(subject_of(r, object),
-                           "Precondition failed: ResourceVersion in precondition: " +
-                               options.resource_version +
-                               ", ResourceVersion in object meta: " + version);
+    return object_conflict(
+        subject_of(r, object),
+        "Precondition failed: ResourceVersion in precondition: " + options.resource_version +
+            ", ResourceVersion in object meta: " + version);
   }
   return base::ok();
 }
@@ -75,9 +74,9 @@ bool set_cascade_finalizers(Json& metadata, const std::string& policy) {
     return !before.empty();
   }
   // Same members in another order are no change.
-  const bool same = before.size() == list.size() &&
-                    std::is_permutation(before.items().begin(), before.items().end(),
-                                        list.items().begin());
+  const bool same =
+      before.size() == list.size() &&
+      std::is_permutation(before.items().begin(), before.items().end(), list.items().begin());
   if (same) return false;
   metadata.set("finalizers", std::move(list));
   return true;
@@ -126,8 +125,7 @@ Status check_propagation_policy(const std::string& policy) {
   if (policy.empty() || policy == "Background" || policy == "Foreground" || policy == "Orphan") {
     return base::ok();
   }
-  return bad_request("propagationPolicy \"" + policy +
-                     "\": want Background, Foreground or Orphan");
+  return bad_request("propagationPolicy \"" + policy + "\": want Background, Foreground or Orphan");
 }
 
 Status read_delete_options(const Json& body, DeleteOptions& options) {

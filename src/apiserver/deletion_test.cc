@@ -40,9 +40,9 @@ TEST(Deletion, APodOnANodeGetsItsGraceAndIsOnlyMarked) {
 
 TEST(Deletion, APodThatNobodyRunsGoesAtOnce) {
   EXPECT_EQ(decide("pods", R"({"metadata":{"name":"a"},"spec":{}})").act, Act::Remove);
-  EXPECT_EQ(decide("pods", R"({"metadata":{},"spec":{"nodeName":"n"},"status":{"phase":"Failed"}})")
-                .act,
-            Act::Remove);
+  EXPECT_EQ(
+      decide("pods", R"({"metadata":{},"spec":{"nodeName":"n"},"status":{"phase":"Failed"}})").act,
+      Act::Remove);
   DeleteOptions now;
   now.grace_seconds = 0;
   EXPECT_EQ(decide("pods", kRunning, now).act, Act::Remove);
@@ -85,8 +85,8 @@ TEST(Deletion, APolicyIsAFinalizerForTheGarbageCollector) {
 }
 
 TEST(Deletion, ANamespaceWaitsForItsSpecFinalizers) {
-  DeletionStep step = decide(
-      "namespaces", R"({"metadata":{"name":"a"},"spec":{"finalizers":["kubernetes"]}})");
+  DeletionStep step =
+      decide("namespaces", R"({"metadata":{"name":"a"},"spec":{"finalizers":["kubernetes"]}})");
   EXPECT_EQ(step.act, Act::Write);
   EXPECT_EQ(step.object["status"]["phase"].as_string(), "Terminating");
   step.object.make("spec").erase("finalizers");
@@ -96,8 +96,7 @@ TEST(Deletion, ANamespaceWaitsForItsSpecFinalizers) {
 TEST(Deletion, PreconditionsMustHold) {
   DeleteOptions options;
   options.uid = "other";
-  const auto step =
-      decide_deletion(resource("pods"), Json::parse(kRunning).value(), options, kNow);
+  const auto step = decide_deletion(resource("pods"), Json::parse(kRunning).value(), options, kNow);
   ASSERT_FALSE(step.ok());
   EXPECT_EQ(http_code(step.error()), 409);
   EXPECT_EQ(step.error().message(),
@@ -116,8 +115,7 @@ TEST(Binding, RefusesWhatCanNotBeBoundAndNamesThePod) {
       {R"({"metadata":{"uid":"u"},"spec":{"nodeName":"m"}})", "already assigned to node \"m\""},
       {R"({"metadata":{"uid":"u","deletionTimestamp":"2026-01-01T00:00:00Z"},"spec":{}})",
        "being deleted"},
-      {R"({"metadata":{"uid":"u"},"spec":{"schedulingGates":[{"name":"g"}]}})",
-       "schedulingGates"},
+      {R"({"metadata":{"uid":"u"},"spec":{"schedulingGates":[{"name":"g"}]}})", "schedulingGates"},
   };
   for (const Case& c : cases) {
     const auto bound = bind_pod(Json::parse(c.pod).value(), {"p", "u", "n"}, kNow);
@@ -135,9 +133,9 @@ TEST(Binding, RefusesWhatCanNotBeBoundAndNamesThePod) {
 
 TEST(Binding, AGangNamesEachPodOnce) {
   const auto read = [](const char* bindings) {
-    return read_gang_binding(Json::object(
-        {{"metadata", Json::object({{"name", "g"}})},
-         {"spec", Json::object({{"bindings", Json::parse(bindings).value()}})}}));
+    return read_gang_binding(
+        Json::object({{"metadata", Json::object({{"name", "g"}})},
+                      {"spec", Json::object({{"bindings", Json::parse(bindings).value()}})}}));
   };
   EXPECT_TRUE(read(R"([{"podName":"a","podUID":"u","nodeName":"n"}])").ok());
   for (const char* bad : {"[]", R"([{"podName":"a"}])", R"([{"nodeName":"n"}])",

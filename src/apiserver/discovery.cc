@@ -51,14 +51,13 @@ Json aggregated(const Registry& registry, bool core) {
     if (gv.group.empty() != core) continue;
     Json resources = Json::array();
     for (const ResourceInfo& r : registry.resources()) {
-      if (r.group == gv.group && r.version == gv.version) resources.push_back(aggregated_resource(r));
+      if (r.group == gv.group && r.version == gv.version)
+        resources.push_back(aggregated_resource(r));
     }
-    Json version = Json::object({{"version", gv.version},
-                                 {"resources", std::move(resources)},
-                                 {"freshness", "Current"}});
+    Json version = Json::object(
+        {{"version", gv.version}, {"resources", std::move(resources)}, {"freshness", "Current"}});
     // Versions of one group stand together in the registry's order.
-    if (!items.empty() &&
-        items.items().back()["metadata"]["name"].as_string() == gv.group) {
+    if (!items.empty() && items.items().back()["metadata"]["name"].as_string() == gv.group) {
       items.mutable_items().back().child("versions").push_back(std::move(version));
       continue;
     }

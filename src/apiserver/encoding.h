@@ -9,8 +9,8 @@
 namespace pelton::apiserver {
 
 struct EncodedObject {
-  std::string bytes;       ///< with "resourceVersion":"" inside metadata
-  size_t splice_at = 0;    ///< between these two quotes
+  std::string bytes;     ///< with "resourceVersion":"" inside metadata
+  size_t splice_at = 0;  ///< between these two quotes
 };
 
 /// Encodes the object; whatever resourceVersion it has is left out. It must be a JSON object.

@@ -17,8 +17,8 @@ Status forbidden_option(std::string field, const std::string& why) {
 Result<store::Revision> read_version(const Call& call) {
   Result<std::optional<int64_t>> number = call.query.integer("resourceVersion");
   if (!number.ok()) {
-    return bad_request("Invalid value for resourceVersion: \"" +
-                       call.query.get("resourceVersion") + "\": want what a list or watch gave");
+    return bad_request("Invalid value for resourceVersion: \"" + call.query.get("resourceVersion") +
+                       "\": want what a list or watch gave");
   }
   return static_cast<store::Revision>(number->value_or(0));
 }
@@ -26,11 +26,12 @@ Result<store::Revision> read_version(const Call& call) {
 Status check_match(const Call& call) {
   const std::string& match = call.query.get("resourceVersionMatch");
   if (match.empty() || match == "Exact" || match == "NotOlderThan") return base::ok();
-  Status status(base::Code::InvalidArgument, "Invalid",
-                "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Unsupported value: \"" +
-                    match + "\": supported values: \"Exact\", \"NotOlderThan\"");
-  status.add_cause({"FieldValueNotSupported", "resourceVersionMatch",
-                    "Unsupported value: \"" + match + "\""});
+  Status status(
+      base::Code::InvalidArgument, "Invalid",
+      "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Unsupported value: \"" +
+          match + "\": supported values: \"Exact\", \"NotOlderThan\"");
+  status.add_cause(
+      {"FieldValueNotSupported", "resourceVersionMatch", "Unsupported value: \"" + match + "\""});
   return status;
 }
 }  // namespace

@@ -27,7 +27,7 @@ struct GangWrites {
 
 /// One transaction that binds the whole gang to what there is now, or why there is none.
 Result<GangWrites> make_gang_writes(const CorePtr& core, const Call& call,
-                                            const std::vector<PodBinding>& bindings) {
+                                    const std::vector<PodBinding>& bindings) {
   const api::ResourceInfo& pods = resource_of(core, "pods");
   const api::ResourceInfo& nodes = resource_of(core, "nodes");
   const std::string& gang = call.subject.name;
@@ -63,16 +63,16 @@ void attempt_gang(const CorePtr& core, const CallPtr& call, const Json& body,
   Result<GangWrites> writes = make_gang_writes(core, *call, bindings);
   if (!writes.ok()) return answer_failure(*call, writes.error());
   if (call->is_dry_run) return answer_json(*call, 201, body);
-  core->objects.commit(
-      std::move(writes->pods), std::move(writes->nodes),
-      [core, call, body, bindings, tries_left](Result<Revision> revision) {
-        if (revision.ok()) return answer_json(*call, 201, body);
-        if (revision.error().code() != base::Code::Conflict) {
-          return answer_failure(*call, revision.error());
-        }
-        if (tries_left <= 1) return answer_failure(*call, object_modified(call->subject));
-        attempt_gang(core, call, body, bindings, tries_left - 1);
-      });
+  core->objects.commit(std::move(writes->pods), std::move(writes->nodes),
+                       [core, call, body, bindings, tries_left](Result<Revision> revision) {
+                         if (revision.ok()) return answer_json(*call, 201, body);
+                         if (revision.error().code() != base::Code::Conflict) {
+                           return answer_failure(*call, revision.error());
+                         }
+                         if (tries_left <= 1)
+                           return answer_failure(*call, object_modified(call->subject));
+                         attempt_gang(core, call, body, bindings, tries_left - 1);
+                       });
 }
 }  // namespace
 

@@ -55,7 +55,8 @@ Result<world::Address> kubelet_address(const CorePtr& core, const std::string& n
     if (entry["type"].as_string() == "InternalIP") address.host = entry["address"].as_string();
   }
   if (address.host.empty() || address.port == 0) {
-    return base::unavailable("node " + node + " has not said where its kubelet listens: wait "
+    return base::unavailable("node " + node +
+                             " has not said where its kubelet listens: wait "
                              "until it is Ready");
   }
   return address;

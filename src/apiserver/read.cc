@@ -22,8 +22,8 @@ struct Page {
 Result<Page> collect(const CorePtr& core, const Call& call, const ListRequest& list,
                      const Selection& selection) {
   const bool all_match = selection.matches_everything();
-  const bool wants_parsed = call.form != AnswerForm::Plain || !all_match ||
-                            call.resource->storage != call.resource;
+  const bool wants_parsed =
+      call.form != AnswerForm::Plain || !all_match || call.resource->storage != call.resource;
   Page page;
   store::ListOptions options;
   options.at = list.at;
@@ -108,9 +108,9 @@ void handle_list(const CorePtr& core, const CallPtr& call) {
   if (call->form == AnswerForm::Table) {
     TableOptions options;
     options.include = *include;
-    return answer_json(*call, 200,
-                       make_table(*call->resource, objects, page->position, options,
-                                  core->clock.now()));
+    return answer_json(
+        *call, 200,
+        make_table(*call->resource, objects, page->position, options, core->clock.now()));
   }
   answer_json(*call, 200, metadata_only_list(objects, page->position));
 }

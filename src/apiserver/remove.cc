@@ -35,14 +35,20 @@ Result<DeleteOptions> read_options(Call& call) {
 Decide make_decide(const CorePtr& core, const CallPtr& call, const DeleteOptions& options) {
   return [core, call, options](const Json& before) -> Result<Change> {
     PELTON_TRY(admit_node(call->request.identity, call->access, before));
-    PELTON_ASSIGN(DeletionStep step, decide_deletion(*call->resource->storage, before, options,
-                                                     core->clock.now()));
+    PELTON_ASSIGN(DeletionStep step,
+                  decide_deletion(*call->resource->storage, before, options, core->clock.now()));
     Change change;
     change.object = std::move(step.object);
     switch (step.act) {
-      case DeletionStep::Act::Remove: change.act = Change::Act::Remove; break;
-      case DeletionStep::Act::Write: change.act = Change::Act::Write; break;
-      case DeletionStep::Act::Keep: change.act = Change::Act::Keep; break;
+      case DeletionStep::Act::Remove:
+        change.act = Change::Act::Remove;
+        break;
+      case DeletionStep::Act::Write:
+        change.act = Change::Act::Write;
+        break;
+      case DeletionStep::Act::Keep:
+        change.act = Change::Act::Keep;
+        break;
     }
     return change;
   };
@@ -68,8 +74,8 @@ void answer_collection(Call& call, const Collection& collection) {
 void handle_delete(const CorePtr& core, const CallPtr& call) {
   Result<DeleteOptions> options = read_options(*call);
   if (!options.ok()) return answer_failure(*call, options.error());
-  const ObjectName name{call->resource->storage,
-                        call->resource->is_namespaced ? call->path.ns : "", call->path.name};
+  const ObjectName name{call->resource->storage, call->resource->is_namespaced ? call->path.ns : "",
+                        call->path.name};
   modify(core, name, call->is_dry_run, make_decide(core, call, *options),
          [core, call](Result<Change> change) {
            if (!change.ok()) return answer_failure(*call, change.error());

@@ -128,7 +128,8 @@ TEST(Authorize, ANodeMayDoWhatItsKubeletNeedsAndNoMore) {
 }
 
 TEST(Authorize, SaysNoInKubernetesWords) {
-  const base::Status status = authorize({"eve", {}}, {"list", "batch", "jobs", "", "a", "", "", ""});
+  const base::Status status =
+      authorize({"eve", {}}, {"list", "batch", "jobs", "", "a", "", "", ""});
   EXPECT_EQ(status.message(),
             "jobs.batch is forbidden: User \"eve\" cannot list resource \"jobs\" in API group "
             "\"batch\" in the namespace \"a\"");

@@ -178,8 +178,8 @@ inline std::string pod_text(const std::string& name, const std::string& more = "
 }
 inline std::string config_text(const std::string& name, const std::string& labels = "{}",
                                const std::string& value = "1") {
-  return R"({"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":")" + name +
-         R"(","labels":)" + labels + R"(},"data":{"x":")" + value + R"("}})";
+  return R"({"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":")" + name + R"(","labels":)" +
+         labels + R"(},"data":{"x":")" + value + R"("}})";
 }
 inline std::string node_text(const std::string& name) {
   return R"({"kind":"Node","apiVersion":"v1","metadata":{"name":")" + name + R"("}})";

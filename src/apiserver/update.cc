@@ -100,8 +100,7 @@ Result<Change> admit_update(const Call& call, const Json& before, Json after) {
 }
 
 ObjectName stored_name(const Call& call) {
-  return {call.resource->storage, call.resource->is_namespaced ? call.path.ns : "",
-          call.path.name};
+  return {call.resource->storage, call.resource->is_namespaced ? call.path.ns : "", call.path.name};
 }
 
 /// Runs `make` (which gives the object that the client wants) and its admission on the stored
@@ -138,9 +137,8 @@ void handle_replace(const CorePtr& core, const CallPtr& call) {
   if (!body.ok()) return answer_failure(*call, body.error());
   status = admit_object(*call, *body);
   if (!status.ok()) return answer_failure(*call, status);
-  update(core, call, [wanted = std::move(body).value()](const Json&) -> Result<Json> {
-    return wanted;
-  });
+  update(core, call,
+         [wanted = std::move(body).value()](const Json&) -> Result<Json> { return wanted; });
 }
 
 void handle_patch(const CorePtr& core, const CallPtr& call) {

@@ -145,9 +145,9 @@ void WatchStream::on_event(const store::Event& event) {
 void WatchStream::send(std::string_view type, const store::Bytes& bytes, const Json* object) {
   if (!needs_shaping_) return send_line(type, bytes ? *bytes : object->dump());
   const Json converted = api::convert(*object, *call_->resource);
-  send_line(type, shape_object(*call_->resource, converted, call_->form, table_,
-                               core_->clock.now())
-                      .dump());
+  send_line(
+      type,
+      shape_object(*call_->resource, converted, call_->form, table_, core_->clock.now()).dump());
   table_.has_columns = false;
 }
 
@@ -167,8 +167,8 @@ void WatchStream::schedule_bookmark() {
 }
 
 void WatchStream::send_bookmark(Revision revision, bool is_end_of_initial) {
-  Json metadata = Json::object({{"resourceVersion", std::to_string(revision)},
-                                {"creationTimestamp", nullptr}});
+  Json metadata =
+      Json::object({{"resourceVersion", std::to_string(revision)}, {"creationTimestamp", nullptr}});
   if (is_end_of_initial) {
     metadata.set("annotations", Json::object({{"k8s.io/initial-events-end", "true"}}));
   }
@@ -180,13 +180,13 @@ void WatchStream::send_bookmark(Revision revision, bool is_end_of_initial) {
     object = metadata_only(object);
   } else if (call_->form == AnswerForm::Table) {
     // A row without cells: what it marks stands in the row's object, as upstream sends it.
-    object = Json::object(
-        {{"kind", "Table"},
-         {"apiVersion", "meta.k8s.io/v1"},
-         {"metadata", Json::object({{"resourceVersion", std::to_string(revision)}})},
-         {"columnDefinitions", Json::array()},
-         {"rows", Json::array({Json::object({{"cells", Json::array()},
-                                             {"object", metadata_only(object)}})})}});
+    object =
+        Json::object({{"kind", "Table"},
+                      {"apiVersion", "meta.k8s.io/v1"},
+                      {"metadata", Json::object({{"resourceVersion", std::to_string(revision)}})},
+                      {"columnDefinitions", Json::array()},
+                      {"rows", Json::array({Json::object({{"cells", Json::array()},
+                                                          {"object", metadata_only(object)}})})}});
   }
   send_line("BOOKMARK", object.dump());
 }
@@ -226,8 +226,7 @@ void handle_watch(const CorePtr& core, const CallPtr& call) {
   if (!selection.ok()) return answer_failure(*call, selection.error());
   Result<IncludeObject> include = parse_include_object(call->query.get("includeObject"));
   if (!include.ok()) return answer_failure(*call, include.error());
-  const Status reachable =
-      check_not_future(request->not_before, core->objects.store().revision());
+  const Status reachable = check_not_future(request->not_before, core->objects.store().revision());
   if (!reachable.ok()) return answer_failure(*call, reachable);
   std::make_shared<WatchStream>(core, call, *request, std::move(*selection), *include)->start();
 }

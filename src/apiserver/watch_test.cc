@@ -56,9 +56,9 @@ TEST(Watch, SendsInitialEventsAndThenSaysThatTheyEnded) {
   TestServer s;
   s.create(kConfigs, config_text("a"));
   s.create(kConfigs, config_text("b"));
-  const auto watch = s.send(
-      "GET", kWatch + "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
-                      "&allowWatchBookmarks=true&resourceVersion=");
+  const auto watch = s.send("GET", kWatch +
+                                       "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
+                                       "&allowWatchBookmarks=true&resourceVersion=");
   EXPECT_EQ(watch->story(), "ADDED a, ADDED b, BOOKMARK");
   const Json mark = watch->events()[2]["object"];
   EXPECT_EQ(api::annotation_of(mark, "k8s.io/initial-events-end"), "true");
@@ -116,10 +116,12 @@ TEST(Watch, KeepsAnIdleClientsVersionFreshByBookmarks) {
   ApiServerOptions options;
   options.bookmark_interval = Duration::seconds(10);
   TestServer s(1, options);
-  const auto quiet = s.send("GET", kWatch + "&allowWatchBookmarks=true&labelSelector=app%3Dx"
-                                            "&resourceVersion=" + version_of(s));
-  const auto plain = s.send("GET", kWatch + "&labelSelector=app%3Dx&resourceVersion=" +
+  const auto quiet = s.send("GET", kWatch +
+                                       "&allowWatchBookmarks=true&labelSelector=app%3Dx"
+                                       "&resourceVersion=" +
                                        version_of(s));
+  const auto plain =
+      s.send("GET", kWatch + "&labelSelector=app%3Dx&resourceVersion=" + version_of(s));
   s.create(kConfigs, config_text("other"));
   s.run(Duration::seconds(11));
   ASSERT_EQ(quiet->story(), "BOOKMARK");
@@ -225,8 +227,9 @@ TEST(List, PagesShowOneMomentThoughObjectsChangeInBetween) {
   s.call("DELETE", std::string(kConfigs) + "/c");
   s.create(kConfigs, config_text("cc"));
   const auto next = [&] {
-    return s.call("GET", std::string(kConfigs) + "?limit=2&continue=" +
-                             base::percent_encode(page["metadata"]["continue"].as_string()))
+    return s
+        .call("GET", std::string(kConfigs) + "?limit=2&continue=" +
+                         base::percent_encode(page["metadata"]["continue"].as_string()))
         ->json();
   };
   page = next();
