@@ -11,10 +11,9 @@ base::Status Call::failure(const base::Status& cause) const {
   const base::Code code = keeps_code               ? cause.code()
                           : was_sent && !is_safe() ? base::Code::OutcomeUnknown
                                                    : base::Code::Unavailable;
-  const size_t end = bytes.find("\r\n");
-  const std::string line = bytes.substr(0, end == std::string::npos ? 0 : end);
-  return {code, line.substr(0, line.rfind(' ')) + " at " + endpoint.address.to_string() + ": " +
-                    cause.message()};
+  const std::string line = bytes.substr(0, bytes.find("\r\n"));
+  const std::string what = line.empty() ? method : line.substr(0, line.rfind(' '));
+  return {code, what + " at " + endpoint.address.to_string() + ": " + cause.message()};
 }
 
 void Call::end(base::Status status) {
