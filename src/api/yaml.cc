@@ -3,11 +3,13 @@
 #include "api/yaml.h"
 
 #include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <sstream>
 
 #include "base/strings.h"
 
@@ -18,7 +20,7 @@ using base::Json;
 using base::Result;
 using base::Status;
 
-constexpr int kDepthMax = 200;
+constexpr size_t kDepthMax = 200;
 // An alias of aliases may stand for billions of values: so many are read per byte of text.
 constexpr size_t kNodesPerByte = 10;
 constexpr size_t kNodesMin = 10'000;
@@ -119,79 +121,150 @@ Json plain_scalar(const std::string& text) {
   return Json(text);
 }
 
-class Converter {
+// Builds values from the parser's events. After the first error it ignores what comes.
+class Builder : public YAML::EventHandler {
  public:
-  explicit Converter(size_t text_bytes)
+  explicit Builder(size_t text_bytes)
       : nodes_max_(std::max(kNodesMin, text_bytes * kNodesPerByte)) {}
 
-  Result<Json> convert(const YAML::Node& node, int depth = 0) {
-    const int line = node.Mark().line;
-    if (depth > kDepthMax) return yaml_error(line, "exceeded max depth");
-    if (++nodes_ > nodes_max_) return yaml_error(line, "document contains excessive aliasing");
-    switch (node.Type()) {
-      case YAML::NodeType::Sequence: {
-        Json list = Json::array();
-        for (const YAML::Node& item : node) {
-          PELTON_ASSIGN(Json value, convert(item, depth + 1));
-          list.push_back(std::move(value));
-        }
-        return list;
-      }
-      case YAML::NodeType::Map:
-        return convert_map(node, depth);
-      case YAML::NodeType::Scalar: {
-        const std::string& tag = node.Tag();
-        const bool is_text =
-            tag == "!" || tag == "tag:yaml.org,2002:str" || tag == "tag:yaml.org,2002:binary";
-        return is_text ? Json(node.Scalar()) : plain_scalar(node.Scalar());
-      }
-      case YAML::NodeType::Null:
-      case YAML::NodeType::Undefined:
-        break;
-    }
-    return Json();
+  const Status& status() const { return status_; }
+  int start_position() const { return start_position_; }
+  /// The finished document; null where it was empty.
+  Json take() { return std::move(root_); }
+
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    start_position_ = mark.pos;
+    stack_.clear();
+    anchors_.clear();
+    root_ = Json();
   }
+  void OnDocumentEnd() override {}
+
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    add(mark, Json(), 1, false, anchor);
+  }
+
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& text) override {
+    const bool is_text =
+        tag == "!" || tag == "tag:yaml.org,2002:str" || tag == "tag:yaml.org,2002:binary";
+    add(mark, is_text ? Json(text) : plain_scalar(text), 1, !is_text && text == "<<", anchor);
+  }
+
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    if (!status_.ok()) return;
+    if (anchor >= anchors_.size() || !anchors_[anchor].is_finished) {
+      fail(mark, "an anchor's value contains itself");
+      return;
+    }
+    // By value: adding may move the anchors.
+    const Anchor known = anchors_[anchor];
+    add(mark, known.value, known.nodes, false, YAML::NullAnchor);
+  }
+
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
+    open(mark, Json::array(), anchor);
+  }
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
+    open(mark, Json::object(), anchor);
+  }
+  void OnSequenceEnd() override { close(); }
+  void OnMapEnd() override { close(); }
 
  private:
-  Result<Json> convert_map(const YAML::Node& node, int depth) {
-    Json object = Json::object();
-    Json merged = Json::object();  // from "<<": behind what the map says itself
-    for (const auto& pair : node) {
-      PELTON_ASSIGN(const Json key, convert(pair.first, depth + 1));
-      if (pair.first.IsScalar() && pair.first.Scalar() == "<<" && pair.first.Tag() != "!") {
-        PELTON_ASSIGN(const Json value, convert(pair.second, depth + 1));
-        PELTON_TRY(merge(merged, value, pair.second.Mark().line));
-        continue;
-      }
-      if (key.is_array() || key.is_object()) {
-        return yaml_error(pair.first.Mark().line, "a key must be a scalar");
-      }
-      PELTON_ASSIGN(Json value, convert(pair.second, depth + 1));
-      object.set(key.is_string() ? key.as_string() : key.dump(), std::move(value));
-    }
-    for (const Json::Member& member : merged.members()) {
-      if (!object.contains(member.name)) object.set(member.name, member.value);
-    }
-    return object;
+  struct Frame {
+    YAML::Mark mark;
+    Json value;
+    Json merged;  ///< from "<<": behind what the map says itself
+    std::string key;
+    bool has_key = false;
+    bool is_merge = false;
+    size_t nodes = 1;
+    YAML::anchor_t anchor = YAML::NullAnchor;
+  };
+  struct Anchor {
+    Json value;
+    size_t nodes = 0;
+    bool is_finished = false;
+  };
+
+  void fail(const YAML::Mark& mark, std::string_view what) {
+    if (status_.ok()) status_ = yaml_error(mark.line, what);
   }
 
-  static Status merge(Json& merged, const Json& value, int line) {
-    if (value.is_object()) {
-      for (const Json::Member& member : value.members()) {
-        if (!merged.contains(member.name)) merged.set(member.name, member.value);
-      }
-      return base::ok();
+  void open(const YAML::Mark& mark, Json value, YAML::anchor_t anchor) {
+    if (!status_.ok()) return;
+    if (stack_.size() >= kDepthMax) return fail(mark, "exceeded max depth");
+    if (!stack_.empty() && stack_.back().value.is_object() && !stack_.back().has_key) {
+      return fail(mark, "a key must be a scalar");
     }
-    if (!value.is_array()) return yaml_error(line, "map merge requires map or sequence of maps");
-    for (const Json& item : value.items()) {
-      if (!item.is_object()) return yaml_error(line, "map merge requires map or sequence of maps");
-      PELTON_TRY(merge(merged, item, line));
-    }
-    return base::ok();
+    stack_.push_back({mark, std::move(value), Json::object(), "", false, false, 1, anchor});
   }
 
+  void close() {
+    if (!status_.ok() || stack_.empty()) return;
+    Frame frame = std::move(stack_.back());
+    stack_.pop_back();
+    for (const Json::Member& member : frame.merged.members()) {
+      if (!frame.value.contains(member.name)) frame.value.set(member.name, member.value);
+    }
+    // Its parts are counted; the frame itself is not yet.
+    add(frame.mark, std::move(frame.value), frame.nodes, false, frame.anchor, 1);
+  }
+
+  // Puts a value where it belongs: the document, the open list, or a key or value of the open map.
+  void add(const YAML::Mark& mark, Json value, size_t nodes, bool is_merge_key,
+           YAML::anchor_t anchor, size_t uncounted = SIZE_MAX) {
+    if (!status_.ok()) return;
+    nodes_ += std::min(nodes, uncounted);
+    if (nodes_ > nodes_max_) return fail(mark, "document contains excessive aliasing");
+    if (anchor != YAML::NullAnchor) {
+      if (anchors_.size() <= anchor) anchors_.resize(anchor + 1);
+      anchors_[anchor] = {value, nodes, true};
+    }
+    if (stack_.empty()) {
+      root_ = std::move(value);
+      return;
+    }
+    Frame& frame = stack_.back();
+    frame.nodes += nodes;
+    if (frame.value.is_array()) {
+      frame.value.push_back(std::move(value));
+    } else if (!frame.has_key) {
+      if (value.is_array() || value.is_object()) return fail(mark, "a key must be a scalar");
+      frame.key = value.is_string() ? value.as_string() : value.dump();
+      frame.has_key = true;
+      frame.is_merge = is_merge_key;
+    } else {
+      frame.has_key = false;
+      if (frame.is_merge) return merge(mark, frame.merged, value);
+      frame.value.set(frame.key, std::move(value));
+    }
+  }
+
+  void merge(const YAML::Mark& mark, Json& merged, const Json& value) {
+    if (value.is_array()) {
+      for (const Json& item : value.items()) {
+        if (!item.is_object()) return fail(mark, "map merge requires map or sequence of maps");
+        merge(mark, merged, item);
+      }
+      return;
+    }
+    if (!value.is_object()) return fail(mark, "map merge requires map or sequence of maps");
+    for (const Json::Member& member : value.members()) {
+      if (!merged.contains(member.name)) merged.set(member.name, member.value);
+    }
+  }
+
+  Status status_;
+  Json root_;
+  std::vector<Frame> stack_;
+  std::vector<Anchor> anchors_;
   size_t nodes_max_;
   size_t nodes_ = 0;
+  int start_position_ = -1;
 };
 
 // Whether a string must be quoted so that it reads back as this string.
@@ -262,9 +335,19 @@ Result<std::vector<Json>> parse_yaml_documents(std::string_view text) {
       return documents;
     }
   }
+  std::istringstream stream{std::string(text)};
+  Builder builder(text.size());
   try {
-    for (const YAML::Node& node : YAML::LoadAll(std::string(text))) {
-      PELTON_ASSIGN(Json value, Converter(text.size()).convert(node));
+    YAML::Parser parser(stream);
+    int last_position = -1;
+    while (parser.HandleNextDocument(builder)) {
+      PELTON_TRY(builder.status());
+      // On some marks in a wrong place the parser stands still, giving empty documents for ever.
+      if (builder.start_position() == last_position) {
+        return yaml_error(-1, "a document begins with what cannot begin one");
+      }
+      last_position = builder.start_position();
+      Json value = builder.take();
       if (!value.is_null()) documents.push_back(std::move(value));
     }
   } catch (const YAML::Exception& error) {

@@ -64,6 +64,12 @@ TEST(Yaml, NamesTheLineOfAnError) {
   EXPECT_NE(read("? {a: 1}\n: b\n").find("a key must be a scalar"), std::string::npos);
 }
 
+TEST(Yaml, EndsWhereTheParserWouldNot) {
+  EXPECT_NE(read(" ,la: [x").find("yaml:"), std::string::npos);
+  EXPECT_NE(read(", a").find("yaml:"), std::string::npos);
+  EXPECT_NE(read("]").find("yaml:"), std::string::npos);
+}
+
 TEST(Yaml, RefusesAliasesOfAliases) {
   std::string bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n";
   for (int i = 1; i < 9; ++i) {
