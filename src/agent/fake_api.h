@@ -114,7 +114,8 @@ class FakeApi {
       return answer(sink, 201, get(path));
     }
     const std::string last = path.substr(path.rfind('/') + 1);
-    const bool is_collection = last == "pods" || last == "nodes";
+    const bool is_collection =
+        last == "pods" || last == "nodes" || last == "services" || last == "endpointslices";
     if (request.method == "GET" && is_collection) {
       base::Json items = base::Json::array();
       for (const auto& [name, object] : objects_) {

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "agent/container_shim.h"
+#include "agent/dns/name_server.h"
 #include "agent/fake_api.h"
 #include "api/object.h"
 #include "api/yaml.h"
@@ -418,6 +419,35 @@ TEST_F(NodeAgentTest, RunsInitContainersFirstAndSharesThePodsNetwork) {
   EXPECT_EQ(
       status("multi")["initContainerStatuses"][size_t{0}].at("state.terminated.exitCode").as_int(),
       0);
+}
+
+TEST_F(NodeAgentTest, ResolvesTheNamesOfAHeadlessServiceAsTheyComeAndGo) {
+  if (!world().files.exists("/usr/sbin/dnsmasq")) GTEST_SKIP() << "dnsmasq is missing";
+  client::InProcessTransport transport(api_.handler(), {"controllers", {}}, world().timers);
+  NameServer names(world(), transport, {.data_directory = data()});
+  names.start([](base::Status status) { EXPECT_TRUE(status.ok()) << status.to_string(); });
+  // The pod asks before there is anything to know, and must not be left with that answer.
+  create_script("asker",
+                "until getent hosts job-w-0.job; do sleep 0.05; done; getent ahosts job.default | "
+                "cut -d' ' -f1 | sort -u; while getent hosts job-w-0.job >/dev/null; do sleep "
+                "0.05; done; echo gone");
+  wait_for_phase("asker", "Running");
+  api_.put("/api/v1/namespaces/default/services/job",
+           *api::parse_yaml("{apiVersion: v1, kind: Service, metadata: {name: job, namespace: "
+                            "default}, spec: {clusterIP: None}}"));
+  const std::string slice = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/job-x";
+  api_.put(slice, *api::parse_yaml(
+                      "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: "
+                      "job-x, namespace: default, labels: {kubernetes.io/service-name: job}}, "
+                      "endpoints: [{addresses: [10.64.1.77], hostname: job-w-0}, {addresses: "
+                      "[10.64.1.78], hostname: job-w-1}]}"));
+  wait_until("it has found both",
+             [&] { return output("asker").find("10.64.1.78") != std::string::npos; });
+  api_.erase(slice);
+  wait_for_phase("asker", "Succeeded");
+  const std::string said = output("asker");
+  EXPECT_NE(said.find("job-w-0.job.default.svc.cluster.local"), std::string::npos) << said;
+  EXPECT_TRUE(said.ends_with("\n10.64.1.77\n10.64.1.78\ngone\n")) << said;
 }
 
 TEST_F(NodeAgentTest, FollowsALogUntilTheContainerEnds) {
