@@ -2,6 +2,7 @@
 // `pelton server`: the API server, the controllers and the name server of an embedded cluster.
 #include <fmt/format.h>
 
+#include "agent/dns/name_server.h"
 #include "apiserver/api_server.h"
 #include "cli/blocking.h"
 #include "cli/data_directory.h"
@@ -36,6 +37,7 @@ class Server {
     PELTON_TRY(start_api());
     PELTON_TRY(listen(port));
     start_controllers();
+    start_names();
     return announce_part(os_, directory_, "server");
   }
 
@@ -93,6 +95,15 @@ class Server {
     manager_->start();
   }
 
+  /// Without a network there are no pods that could ask: a server alone goes on.
+  void start_names() {
+    names_ = std::make_unique<agent::NameServer>(
+        world_, *transport_, agent::NameServerOptions{.data_directory = directory_.root});
+    names_->start([this](base::Status status) {
+      if (!status.ok()) world_.log.warning("dns.off", {{"reason", status.message()}});
+    });
+  }
+
   os::OsWorld& os_;
   world::World& world_;
   DataDirectory directory_;
@@ -103,6 +114,7 @@ class Server {
   std::unique_ptr<net::HttpServer> front_;
   std::unique_ptr<client::InProcessTransport> transport_;
   std::unique_ptr<control::Manager> manager_;
+  std::unique_ptr<agent::NameServer> names_;
 };
 
 }  // namespace

@@ -47,6 +47,11 @@ void NameServer::start(std::function<void(base::Status)> started) {
     return started(base::not_found(
         "dnsmasq or nsenter is missing; install the packages dnsmasq-base and util-linux"));
   }
+  if (!world_.files.exists("/run/netns/" + network_.name)) {
+    return started({base::Code::FailedPrecondition,
+                    "the cluster's network " + network_.name +
+                        " is not there; 'pelton up' makes it (needs root)"});
+  }
   base::Status status = world_.files.make_directories(options_.data_directory + "/dns");
   // What an earlier server wrote is good until more is known: names do not vanish meanwhile.
   if (const auto earlier = world_.files.read(path("hosts")); earlier.ok()) {

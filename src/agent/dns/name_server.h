@@ -32,8 +32,8 @@ class NameServer {
   NameServer(const NameServer&) = delete;
   NameServer& operator=(const NameServer&) = delete;
 
-  /// The cluster's network must be there (create_cluster_network). `started` once: NotFound where
-  /// dnsmasq is missing (the message names the package); Ok when it runs.
+  /// `started` once: Ok when it runs; NotFound where dnsmasq is missing (the message names the
+  /// package); FailedPrecondition where the cluster's network is not there.
   void start(std::function<void(base::Status)> started);
   /// How often dnsmasq has been told of new records; for tests.
   int updates() const { return updates_; }
