@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """kubectl's habits, compared by what is printed."""
 import json
-import re
 import unittest
 
 from cluster import ClusterTest, eventually, normal, pod
@@ -64,7 +63,7 @@ class Kubectl(ClusterTest):
 
     def test_get_watch_shows_changes_and_ends_on_delete(self):
         watcher = self.cluster.popen_kubectl("get", "configmaps", "-w", "-l", "watched=yes",
-                                             "--output-watch-events", "-o", "name")
+                                             "--output-watch-events", "--no-headers")
         try:
             body = CONFIG.replace("settings", "seen").replace("tier: a", 'watched: "yes"')
             eventually(lambda: watcher.poll() is None, what="the watcher")
@@ -75,8 +74,8 @@ class Kubectl(ClusterTest):
         finally:
             watcher.terminate()
             watcher.communicate()
-        self.assertEqual(re.split(r"\s+", first.strip()), ["ADDED", "configmap/seen"])
-        self.assertEqual(re.split(r"\s+", rest.strip()), ["DELETED", "configmap/seen"])
+        self.assertEqual(normal(first), "ADDED seen 2 AGE\n")
+        self.assertEqual(normal(rest), "DELETED seen 2 AGE\n")
 
     def test_patch_label_annotate_and_edit_by_all_three_patches(self):
         self.cluster.apply(CONFIG.replace("settings", "patched"))
