@@ -22,6 +22,8 @@
 namespace pelton::cli {
 namespace {
 
+/// Beyond the API's own limit (3 MiB), so that what is too large gets a Status that says so.
+constexpr size_t kReadBytes = size_t{16} << 20;
 constexpr base::Duration kStopGrace = base::Duration::seconds(2);
 
 /// Members stand in the order in which they are built on each other.
@@ -78,7 +80,10 @@ class Server {
     PELTON_ASSIGN(const std::string ca, world_.files.read(directory_.certificate("ca")));
     PELTON_ASSIGN(net::Credential own, read_credential(world_.files, directory_, "apiserver"));
     PELTON_ASSIGN(auto tls, net::TlsContext::server({std::move(own), ca}));
-    front_ = std::make_unique<net::HttpServer>(world_.network, world_.timers, tls, api_->handler());
+    net::HttpServerOptions options;
+    options.limits.max_body_bytes = kReadBytes;
+    front_ = std::make_unique<net::HttpServer>(world_.network, world_.timers, tls, api_->handler(),
+                                               options);
     auto before = ClusterConfig::read(world_.files, directory_);
     if (port == 0 && before.ok()) port = before->port;
     PELTON_ASSIGN(const world::Address address, front_->listen({"127.0.0.1", port}));
