@@ -263,6 +263,19 @@ TEST(Store, SurvivesReopenWithHistoryAndNeverReusesARevision) {
   EXPECT_GT(*b.put("/a", "3"), last);
 }
 
+TEST(Store, SkipsTheRevisionsOfWritesThatACrashLost) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    Bench b(seed);
+    const Revision acknowledged = *b.put("/a", "1");
+    for (int i = 0; i < 50; ++i) {
+      b.store->commit({{{Operation::Kind::Put, "/lost", "x", {}, {}}}, {}}, nullptr);
+    }
+    b.machine.crash();
+    b.open();
+    EXPECT_GT(*b.put("/a", "2"), acknowledged + 50);
+  }
+}
+
 TEST(Store, SnapshotsBySizeAndRemovesOlderLogs) {
   Bench b;
   b.options.snapshot_after_log_bytes = 4096;
