@@ -65,7 +65,7 @@ ClusterNetwork cluster_network_of(const std::string& data_directory) {
   std::string path = data_directory;
   while (path.size() > 1 && path.ends_with('/')) path.pop_back();
   const std::string id = fmt::format("{:016x}", base::hash64(path)).substr(0, 8);
-  return {.name = "pelton-" + id, .runtime_directory = "/run/pelton/" + id};
+  return {.name = "pelton-" + id, .runtime_directory = "/run/pelton/" + id, .data_directory = path};
 }
 
 void create_cluster_network(world::Processes& processes, const ClusterNetwork& network,
@@ -94,12 +94,15 @@ for name in $(ls /run/netns 2>/dev/null); do
   for pid in $(ip netns pids "$name" 2>/dev/null); do kill -9 "$pid" 2>/dev/null || true; done
   ip netns del "$name"
 done
+for lock in "$3"/nodes/*/pods/*/containers/*/*/lock; do
+  if [ -e "$lock" ]; then flock -w 5 "$lock" true || true; fi
+done
 for file in "$2"/*/uts "$2"/*/ipc; do umount "$file" 2>/dev/null || true; done
 rm -rf "$2"
 rmdir /run/pelton 2>/dev/null || true
 )";
   run_script(processes, "removing the cluster's network", kScript,
-             {network.name, network.runtime_directory}, std::move(done));
+             {network.name, network.runtime_directory, network.data_directory}, std::move(done));
 }
 
 PodNamespaces pod_namespaces(const ClusterNetwork& network, const std::string& pod_uid) {

@@ -22,6 +22,7 @@ namespace pelton::agent {
 struct ClusterNetwork {
   std::string name;               ///< "pelton-<8 hex>": the network namespace
   std::string runtime_directory;  ///< "/run/pelton/<8 hex>": files that hold namespaces
+  std::string data_directory;
 };
 
 /// By the absolute path of the data directory.
@@ -34,8 +35,9 @@ using NetworkDone = std::function<void(base::Status)>;
 void create_cluster_network(world::Processes& processes, const ClusterNetwork& network,
                             NetworkDone done);
 
-/// Ends every process in the cluster's and its pods' namespaces by SIGKILL, then removes the
-/// namespaces and files. Ok where there was nothing.
+/// Ends every process in the cluster's and its pods' namespaces by SIGKILL, waits until the pods'
+/// shims have recorded that and ended, and removes the namespaces and files. Agents must have ended
+/// before. Ok where there was nothing.
 void delete_cluster_network(world::Processes& processes, const ClusterNetwork& network,
                             NetworkDone done);
 

@@ -10,7 +10,6 @@ namespace {
 
 constexpr int kSignalReload = 1;
 constexpr int kSignalTerminate = 15;
-constexpr int kSignalKill = 9;
 /// Changes that come together are written together.
 constexpr base::Duration kGather = base::Duration::milliseconds(10);
 /// Before this a process is not dnsmasq yet, or has no handler: SIGHUP would end it.
@@ -48,9 +47,9 @@ void NameServer::start(std::function<void(base::Status)> started) {
         "dnsmasq or nsenter is missing; install the packages dnsmasq-base and util-linux"));
   }
   if (!world_.files.exists("/run/netns/" + network_.name)) {
-    return started({base::Code::FailedPrecondition,
-                    "the cluster's network " + network_.name +
-                        " is not there; 'pelton up' makes it (needs root)"});
+    return started(
+        {base::Code::FailedPrecondition, "the cluster's network " + network_.name +
+                                             " is not there; 'pelton up' makes it (needs root)"});
   }
   base::Status status = world_.files.make_directories(options_.data_directory + "/dns");
   // What an earlier server wrote is good until more is known: names do not vanish meanwhile.
@@ -59,8 +58,7 @@ void NameServer::start(std::function<void(base::Status)> started) {
   } else if (status.ok()) {
     status = world_.files.replace(path("hosts"), "");
   }
-  if (status.ok()) end_predecessor();
-  if (status.ok()) status = spawn();
+  if (status.ok() && !adopt_predecessor()) status = spawn();
   if (!status.ok()) return started(std::move(status));
   const base::Rng rng(base::hash64(options_.data_directory));
   services_ = std::make_unique<client::Informer>(client_, cache_, world_.timers, world_.log,
@@ -72,17 +70,27 @@ void NameServer::start(std::function<void(base::Status)> started) {
   world_.timers.post([started = std::move(started)] { started(base::ok()); });
 }
 
-/// A server that was killed leaves its dnsmasq, which holds the port.
-void NameServer::end_predecessor() {
+/// A server that was killed leaves its dnsmasq, which has served on: it is taken over.
+bool NameServer::adopt_predecessor() {
   const auto record = world_.files.read(path("pid"));
-  if (!record.ok()) return;
+  if (!record.ok()) return false;
   const auto fields = base::split(base::trim(*record), ' ');
-  if (fields.size() != 2) return;
+  if (fields.size() != 2) return false;
   const auto pid = base::parse_int(fields[0]), ticks = base::parse_int(fields[1]);
-  if (!pid.ok() || !ticks.ok()) return;
-  const auto process = world_.processes.attach(
-      static_cast<int>(*pid), static_cast<uint64_t>(*ticks), [](world::ExitState) {});
-  if (process.ok()) (*process)->signal(kSignalKill).ignore("it has ended by itself");
+  if (!pid.ok() || !ticks.ok()) return false;
+  auto process = world_.processes.attach(static_cast<int>(*pid), static_cast<uint64_t>(*ticks),
+                                         [this](world::ExitState) { on_exit(); });
+  if (process.ok()) process_ = std::move(process).value();
+  return process.ok();
+}
+
+void NameServer::on_exit() {
+  process_.reset();
+  world_.log.warning("dns.ended", {{"log", path("log")}});
+  restart_timer_.start(kRestartDelay, [this] {
+    const base::Status status = spawn();
+    if (!status.ok()) world_.log.error("dns.start", {{"error", status.to_string()}});
+  });
 }
 
 base::Status NameServer::spawn() {
@@ -94,16 +102,8 @@ base::Status NameServer::spawn() {
                // Whatever is not in the file does not exist: nothing is asked elsewhere.
                "--local=/#/", "--no-negcache", "--cache-size=10000", "--dns-forward-max=1000",
                "--log-facility=" + path("log")},
-      .env = {kToolPath},
-      .die_with_parent = true};
-  auto process = world_.processes.spawn(std::move(spec), [this](world::ExitState state) {
-    process_.reset();
-    world_.log.warning("dns.ended", {{"code", state.shell_code()}, {"log", path("log")}});
-    restart_timer_.start(kRestartDelay, [this] {
-      const base::Status status = spawn();
-      if (!status.ok()) world_.log.error("dns.start", {{"error", status.to_string()}});
-    });
-  });
+      .env = {kToolPath}};
+  auto process = world_.processes.spawn(std::move(spec), [this](world::ExitState) { on_exit(); });
   if (!process.ok()) return process.status();
   process_ = std::move(process).value();
   spawned_at_ = world_.clock.elapsed();

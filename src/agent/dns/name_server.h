@@ -3,8 +3,8 @@
 //
 // It listens on the bridge's address only, where only pods can reach it. Records are written to a
 // hosts file and dnsmasq is told by SIGHUP, which also empties its cache; what does not exist is
-// never cached, so a pod that asks too early finds the name as soon as it is there. It lives in the
-// server's process and is started again when it ends.
+// never cached, so a pod that asks too early finds the name as soon as it is there. It
+// outlives a killed server, whose successor takes it over, and is started again when it ends.
 #pragma once
 #include <functional>
 #include <memory>
@@ -45,7 +45,8 @@ class NameServer {
   std::string path(const std::string& name) const {
     return options_.data_directory + "/dns/" + name;
   }
-  void end_predecessor();
+  bool adopt_predecessor();
+  void on_exit();
 
   world::World world_;
   NameServerOptions options_;
