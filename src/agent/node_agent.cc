@@ -182,7 +182,8 @@ void NodeAgent::reconcile() {
     const auto worker = workers_.find(api::uid_of(*pod));
     if (worker == workers_.end()) {
       admit(*pod);
-    } else if (client::revision_of(worker->second->pod()) != client::revision_of(*pod)) {
+    } else if (!worker->second->is_known_to_api() ||
+               client::revision_of(worker->second->pod()) != client::revision_of(*pod)) {
       worker->second->update(*pod);
     }
   }

@@ -364,6 +364,20 @@ TEST_F(NodeAgentTest, FindsItsPodsAgainAfterItWasKilled) {
   EXPECT_EQ(container("long")["restartCount"].as_int(), 0);
 }
 
+TEST_F(NodeAgentTest, GoesOnWithAPodOfWhichTheApiHasHeardNothingYet) {
+  create_script("first", "true");
+  wait_for_phase("first", "Succeeded");  // so the agent watches, and hears of the next one
+  create_script("early", "echo once; exit 0");
+  api_.is_down = true;
+  wait_until("it is recorded",
+             [&] { return world().files.exists(PodPaths(node(), "uid-early").record()); });
+  kill_agent();
+  api_.is_down = false;
+  start_agent();
+  wait_for_phase("early", "Succeeded");
+  EXPECT_EQ(output("early"), "once\n");
+}
+
 TEST_F(NodeAgentTest, SaysThatAContainerIsLostWhoseShimWasKilled) {
   create_script("victim", "echo up; sleep 1000");
   wait_until("it is up",

@@ -409,6 +409,11 @@ std::optional<ContainerPaths> PodWorker::attempt(const std::string& container,
   return ContainerPaths(paths_.attempt(container, number));
 }
 
+std::string PodWorker::waiting_reason(const std::string& container) const {
+  const auto it = decision_.waiting.find(container);
+  return it == decision_.waiting.end() ? "" : it->second.reason;
+}
+
 bool PodWorker::is_live(const std::string& container) const {
   const auto it = containers_.find(container);
   return it != containers_.end() && it->second.run &&

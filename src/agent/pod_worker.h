@@ -36,6 +36,10 @@ class PodWorker {
   void vanish();
 
   const base::Json& pod() const { return record_.pod; }
+  /// Whether update() or vanish() has been called.
+  bool is_known_to_api() const { return is_known_to_api_; }
+  /// Why the container is not running, e.g. "ImagePullBackOff"; "" where it is not waiting.
+  std::string waiting_reason(const std::string& container) const;
   const PodPaths& paths() const { return paths_; }
   /// The newest attempt (or the one before it) of a container; nullopt where there is none.
   std::optional<ContainerPaths> attempt(const std::string& container, bool is_previous) const;
