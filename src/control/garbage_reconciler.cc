@@ -41,7 +41,7 @@ OwnerState state_of_owner(const Json& dependent, const Json& reference, const Ca
   // shows it, unless it is gone.
   const bool is_gone =
       is_view_past(view, reference["kind"].as_string(), client::revision_of(dependent),
-                   api::creation_time_of(dependent), now);
+                   now - api::creation_time_of(dependent), base::Duration::seconds(10));
   return is_gone ? OwnerState::Gone : OwnerState::Unknown;
 }
 

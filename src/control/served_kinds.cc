@@ -22,8 +22,8 @@ bool is_namespaced_kind(std::string_view kind) {
 }
 
 bool is_view_past(const client::Cache& view, std::string_view kind, uint64_t revision,
-                  base::Instant since, base::Instant now) {
-  return view.is_synced(kind) && (view.last_seen(kind) >= revision || now - since >= kLagMax);
+                  base::Duration since, base::Duration lag_max) {
+  return view.is_synced(kind) && (view.last_seen(kind) >= revision || since >= lag_max);
 }
 
 }  // namespace pelton::control

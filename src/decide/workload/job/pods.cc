@@ -26,7 +26,11 @@ base::Instant end_of(const Json& pod) {
     auto at = base::parse_time(status.at("state.terminated.finishedAt").as_string());
     if (at.ok()) latest = std::max(latest, *at);
   }
-  if (latest == base::Instant()) latest = api::deletion_time_of(pod);
+  if (latest == base::Instant() && api::is_being_deleted(pod)) {
+    // The timestamp is when the grace ends; what counts is when somebody asked.
+    const int64_t grace = pod["metadata"]["deletionGracePeriodSeconds"].as_int();
+    latest = api::deletion_time_of(pod) - base::Duration::seconds(grace);
+  }
   // A pod that never ran (evicted while pending) has no container that finished.
   const Json* ready = api::find_condition(pod, "Ready");
   if (latest == base::Instant() && ready != nullptr) {
