@@ -75,10 +75,11 @@ class TestCluster {
     base::Json next = *have;
     base::Json& metadata = next.child("metadata");
     if (!metadata.contains("deletionTimestamp")) {
-      metadata.set("deletionTimestamp", base::format_time(now));
       const bool is_running = std::get<0>(key) == "Pod" &&
                               !next["spec"]["nodeName"].as_string().empty() && !has_ended(next);
-      metadata.set("deletionGracePeriodSeconds", is_running ? 30 : 0);
+      const int64_t seconds = is_running ? grace.value_or(30) : 0;
+      metadata.set("deletionGracePeriodSeconds", seconds);
+      metadata.set("deletionTimestamp", base::format_time(now + base::Duration::seconds(seconds)));
       if (propagation == "Foreground") metadata.child("finalizers").push_back("foregroundDeletion");
     }
     if (grace == 0) metadata.set("deletionGracePeriodSeconds", 0);

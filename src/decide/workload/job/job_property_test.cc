@@ -117,7 +117,7 @@ class LaggingJob {
 };
 
 void run_to_the_end(LaggingJob& world) {
-  for (int i = 0; i < 2000 && !world.is_complete(); ++i) {
+  for (int i = 0; i < 300 && !world.is_complete(); ++i) {
     if (!world.look(0, 0, SIZE_MAX)) world.happen(0, 0);
   }
   RC_ASSERT(world.is_complete());
