@@ -59,6 +59,7 @@ class SchedulerTest : public ::testing::Test {
     pod.child("metadata")
         .set("ownerReferences", Json::array({api::make_controller_reference(
                                     *c.server.find(FakeCluster::job_path("train-w-0")))}));
+    pod.child("metadata").set("creationTimestamp", base::format_time(c.loop.now()));
     request_tpu(pod);
     c.server.put(FakeCluster::pod_path("train-w-0-" + std::to_string(i)), std::move(pod));
   }
@@ -119,6 +120,28 @@ TEST_F(SchedulerTest, SaysOnceWhyAPodWaitsAndBindsItWhenItCan) {
   put_node("node-1");
   c.loop.advance(Duration::seconds(1));
   EXPECT_EQ(node_of("b"), "node-1");
+}
+
+TEST_F(SchedulerTest, SaysNothingOfAGangThatIsGatheringAndRepeatsChangingNumbersSeldom) {
+  put_node("node-0");
+  put_gang(1);
+  const Json labels = (*c.server.find(FakeCluster::pod_path("train-w-0-0")))["metadata"]["labels"];
+  c.start();
+  for (int i = 1; i < kWorkers - 1; ++i) {
+    c.loop.advance(Duration::milliseconds(500));
+    put_member(i, labels);
+  }
+  c.loop.advance(Duration::milliseconds(500));
+  EXPECT_EQ(c.server.log.size(), 0u);
+  c.loop.advance(Duration::seconds(5));
+  EXPECT_EQ(c.count_writes("PATCH"), 3) << "each of the three that wait, once";
+  for (int i = 0; i < 40; ++i) {
+    put_node("other-" + std::to_string(i), 0);
+    c.loop.advance(Duration::milliseconds(100));
+  }
+  put_member(kWorkers - 1, labels);
+  c.loop.advance(Duration::seconds(15));
+  EXPECT_LE(c.count_writes("PATCH"), 3 + 4 + 4);
 }
 
 TEST_F(SchedulerTest, DoesNotPromiseRoomTwiceWhileTheCacheIsBehind) {
