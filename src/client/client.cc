@@ -149,13 +149,11 @@ void Client::raw(net::Request request, ResponseDone done) {
 void Client::finish(uint64_t id, Result<Response> result) {
   auto it = calls_.find(id);
   if (it == calls_.end()) return;
-  // This runs within the call's own events: what they belong to must outlive them.
-  std::shared_ptr<Call> call = std::move(it->second);
+  // This runs within the call's own events, and `done` may destroy the client.
+  const std::unique_ptr<Call> call = std::move(it->second);
   calls_.erase(it);
   call->timeout.cancel();
-  ResponseDone done = std::move(call->done);
-  timers_.post([call] { call->exchange.reset(); });
-  done(std::move(result));
+  call->done(std::move(result));
 }
 
 void Client::send(net::Request request, ObjectDone done) {

@@ -28,26 +28,15 @@ std::optional<WatchEventType> event_type_of(std::string_view text) {
 class StreamWatch final : public Watch {
  public:
   StreamWatch(world::Timers& timers, WatchEvents events)
-      : timers_(timers), events_(std::move(events)), timeout_(timers) {}
+      : events_(std::move(events)), timeout_(timers) {}
 
-  ~StreamWatch() override {
-    *alive_ = false;
-    // Perhaps within the exchange's own events.
-    timers_.post([exchange = std::shared_ptr<net::Exchange>(std::move(exchange_))] {});
-  }
+  ~StreamWatch() override { *alive_ = false; }
 
   void start(Transport& transport, net::Request request, base::Duration timeout) {
     net::ResponseEvents events;
-    // The exchange may outlive this object by a turn of the loop (see the destructor).
-    events.on_head = [this, alive = alive_](const net::ResponseHead& head) {
-      if (*alive) http_status_ = head.status;
-    };
-    events.on_data = [this, alive = alive_](std::string_view bytes) {
-      if (*alive) receive(bytes);
-    };
-    events.on_end = [this, alive = alive_](const Status& status) {
-      if (*alive) on_stream_end(status);
-    };
+    events.on_head = [this](const net::ResponseHead& head) { http_status_ = head.status; };
+    events.on_data = [this](std::string_view bytes) { receive(bytes); };
+    events.on_end = [this](const Status& status) { on_stream_end(status); };
     exchange_ = transport.send(std::move(request), std::move(events));
     timeout_.start(timeout + kSilenceAfterEnd,
                    [this] { end(base::unavailable("the watch fell silent")); });
@@ -101,7 +90,6 @@ class StreamWatch final : public Watch {
     on_end(std::move(status));
   }
 
-  world::Timers& timers_;
   WatchEvents events_;
   world::Timer timeout_;
   std::unique_ptr<net::Exchange> exchange_;

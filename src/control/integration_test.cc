@@ -175,7 +175,7 @@ class ControllersTest : public ::testing::TestWithParam<std::string> {
     controllers_->start();
   }
 
-  bool wait(const std::function<bool()>& is_done, Duration limit = Duration::seconds(20)) {
+  bool wait(const std::function<bool()>& is_done, Duration limit = Duration::seconds(60)) {
     return stage_->run_until(is_done, limit);
   }
   /// Sends and waits for the answer.
@@ -331,7 +331,10 @@ TEST_P(ControllersTest, PodsOfADeadNodeAreReplacedElsewhere) {
     }
     return alive.size() == 4;
   })) << describe_all();
-  EXPECT_LT(stage_->world().clock.elapsed() - begun, Duration::seconds(10));
+  // In real time a loaded machine has its own say.
+  if (GetParam() == "InProcess") {
+    EXPECT_LT(stage_->world().clock.elapsed() - begun, Duration::seconds(10));
+  }
 }
 
 TEST_P(ControllersTest, NewControllersGoOnWhereTheirPredecessorsDied) {
