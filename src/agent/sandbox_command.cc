@@ -82,13 +82,14 @@ void add_root(Args& args, const SandboxSpec& spec, const PathFacts& facts) {
   append(args, {"--ro-bind-try", "/sys/devices/system", "/sys/devices/system"});
 }
 
-void add_mounts(Args& args, std::vector<Mount> mounts) {
+void add_mounts(Args& args, const std::vector<Mount>& mounts) {
   // Outer mount points before inner ones; equal depths in the order given.
-  std::stable_sort(mounts.begin(), mounts.end(), [](const Mount& a, const Mount& b) {
-    return std::count(a.to.begin(), a.to.end(), '/') < std::count(b.to.begin(), b.to.end(), '/');
-  });
+  std::multimap<int64_t, const Mount*> by_depth;
   for (const Mount& mount : mounts) {
-    append(args, {mount.is_read_only ? "--ro-bind" : "--bind", mount.from, mount.to});
+    by_depth.emplace(std::count(mount.to.begin(), mount.to.end(), '/'), &mount);
+  }
+  for (const auto& [depth, mount] : by_depth) {
+    append(args, {mount->is_read_only ? "--ro-bind" : "--bind", mount->from, mount->to});
   }
 }
 
