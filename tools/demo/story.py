@@ -87,7 +87,7 @@ class Story:
         self.outcome_message = condition.get("message", "")
 
   def on_events(self, events):
-    ordered = sorted(events, key=lambda e: (event_time(e), e["metadata"]["name"]))
+    ordered = sorted(events, key=event_order)
     self.events = [(e["metadata"].get("uid", e["metadata"]["name"]), event_text(e))
                    for e in ordered]
 
@@ -172,6 +172,12 @@ def pod_status(pod):
 def event_time(event):
   return (event.get("eventTime") or event.get("lastTimestamp") or event.get("firstTimestamp")
           or event["metadata"].get("creationTimestamp") or "")
+
+
+def event_order(event):
+  """Times have a second's resolution; within one, later writes have larger versions."""
+  version = event["metadata"].get("resourceVersion", "")
+  return event_time(event), len(version), version
 
 
 def event_text(event):
