@@ -59,7 +59,8 @@ class TheSummary(unittest.TestCase):
   def test_knows_nothing_lost_where_nothing_was_killed(self):
     story = told(kill=False)
     self.assertEqual((story.steps_redone(), story.seconds_lost()), (0, 0.0))
-    self.assertEqual(summary.verdict(story), [])
+    self.assertEqual(summary.verdict(story, kill_wanted=False), [])
+    self.assertIn("no worker was lost", summary.verdict(story)[0])
 
   def test_does_not_make_up_what_it_does_not_know(self):
     story = Story()

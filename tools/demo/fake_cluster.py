@@ -4,8 +4,9 @@
 
 `fake_cluster.py up … --data-dir D` starts a small HTTPS server that tells, at ten times the
 speed, what the API says of a training job: pods, events, a followed log. Its workers are real
-processes; when one is killed, the job restarts from its last checkpoint. Any other first word is
-taken for a kubectl command, of which only `config view` has an answer that matters.
+processes; when one is killed, the job restarts from its last checkpoint; with FAKE_WAITS_FOR_LOSS in
+the environment it waits at step 30 until that has happened. Any other first word is taken for a
+kubectl command, of which only `config view` has an answer that matters.
 """
 
 import base64
@@ -20,7 +21,7 @@ import sys
 import threading
 import time
 
-STEPS, CHECKPOINT_EVERY, STEP_SECONDS = 60, 10, 0.08
+STEPS, CHECKPOINT_EVERY, STEP_SECONDS = 60, 10, 0.03
 
 
 class Job:
@@ -28,6 +29,7 @@ class Job:
 
   def __init__(self):
     self.attempt, self.done, self.checkpoint = 0, False, 0
+    self.waits_for_loss = "FAKE_WAITS_FOR_LOSS" in os.environ
     self.logs = {}  # pod name → lines
     self.start()
 
@@ -48,7 +50,9 @@ class Job:
   def train(self, log, attempt):
     for step in range(self.checkpoint + 1, STEPS + 1):
       time.sleep(STEP_SECONDS)
-      if any(worker.poll() is not None for worker in self.workers):
+      while self.waits_for_loss and not attempt and step == 30 and not self.has_lost_one():
+        time.sleep(STEP_SECONDS)
+      if self.has_lost_one():
         self.stop()
         time.sleep(0.2)
         self.attempt += 1
@@ -63,6 +67,9 @@ class Job:
             "agreement: ranks=4 equal=yes"]
     self.done = True
     self.stop()
+
+  def has_lost_one(self):
+    return any(worker.poll() is not None for worker in self.workers)
 
   def stop(self):
     for worker in self.workers:

@@ -214,7 +214,7 @@ class Demo:
     self.screen.draw(self.story, self.now())
     self.screen.keep()
     self.kubectl("get", "jobset,jobs,pods")
-    return summary.verdict(self.story)
+    return summary.verdict(self.story, kill_wanted=not self.arguments.no_kill)
 
   def explain_failure(self):
     for name in ("jobset", "pods", "events"):

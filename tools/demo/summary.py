@@ -12,7 +12,7 @@ def final_loss(story):
   return sum(last) / len(last) if last else None
 
 
-def verdict(story):
+def verdict(story, kill_wanted=True):
   """Returns what is wrong, in sentences; nothing is wrong where the list is empty."""
   wrong = []
   if story.outcome != "Completed":
@@ -25,6 +25,8 @@ def verdict(story):
   loss = final_loss(story)
   if loss is None or loss >= GOAL_LOSS:
     wrong.append(f"the loss did not fall below {GOAL_LOSS}")
+  if kill_wanted and not story.kill:
+    wrong.append("no worker was lost: the job ended before one could be killed")
   if story.kill and not story.restarts:
     wrong.append("a worker was killed and the JobSet counts no restart")
   return wrong

@@ -55,6 +55,7 @@ def chart(story, width):
   columns = max(20, min(width - 8, 100))
   if not story.steps:
     return [[("dim", "LOSS")]] + [[] for _ in range(CHART_ROWS)]
+  columns = min(columns, story.total_steps)
   by_column = {}
   for step in story.steps:
     by_column.setdefault((step.number - 1) * columns // story.total_steps, []).append(step.loss)
