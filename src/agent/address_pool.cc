@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/address_pool.h"
 
+#include <algorithm>
+
 #include "base/strings.h"
 
 namespace pelton::agent {
@@ -38,6 +40,7 @@ base::Status AddressPool::adopt(const std::string& text) {
     const auto host = base::parse_int(std::string_view(text).substr(prefix.size()));
     if (host.ok() && *host >= kFirstHost && *host <= kLastHost) {
       used_.insert(static_cast<int>(*host));
+      last_ = std::max(last_, static_cast<int>(*host));
       return base::ok();
     }
   }

@@ -119,9 +119,9 @@ TEST(AddressPool, LetsAnAddressRestBeforeItIsUsedAgain) {
   EXPECT_EQ(*pool.allocate(), "10.64.1.2");
   pool.release("10.64.1.2");
   EXPECT_EQ(*pool.allocate(), "10.64.1.3");
-  EXPECT_TRUE(pool.adopt("10.64.1.4").ok());
+  EXPECT_TRUE(pool.adopt("10.64.1.5").ok());
   EXPECT_FALSE(pool.adopt("10.64.2.4").ok());
-  EXPECT_EQ(*pool.allocate(), "10.64.1.5");
+  EXPECT_EQ(*pool.allocate(), "10.64.1.6") << "goes on after what was handed out before";
   for (int i = 0; i < 250; ++i) EXPECT_TRUE(pool.allocate().ok()) << i;
   EXPECT_FALSE(pool.allocate().ok());
   pool.release("10.64.1.77");

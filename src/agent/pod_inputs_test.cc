@@ -35,7 +35,9 @@ spec:
   - name: main
     command: [/bin/echo, "$(COLOR) $$(COLOR) $(UNKNOWN) $"]
     args: ["$(WHO)"]
-    envFrom: [{configMapRef: {name: settings}, prefix: S_}, {secretRef: {name: none, optional: true}}]
+    envFrom:
+    - {configMapRef: {name: settings}, prefix: S_}
+    - {secretRef: {name: none, optional: true}}
     env:
     - {name: WHO, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
     - {name: APP, valueFrom: {fieldRef: {fieldPath: "metadata.labels['app']"}}}
@@ -49,9 +51,15 @@ spec:
     resources: {limits: {memory: 100M}}
   volumes:
   - {name: scratch, emptyDir: {}}
-  - {name: conf, configMap: {name: settings, defaultMode: 0600, items: [{key: run.sh, path: bin/run, mode: 0755}]}}
+  - name: conf
+    configMap:
+      {name: settings, defaultMode: 0600, items: [{key: run.sh, path: bin/run, mode: 0755}]}
   - name: all
-    projected: {sources: [{configMap: {name: settings}}, {secret: {name: key}}, {downwardAPI: {items: [{path: labels, fieldRef: {fieldPath: metadata.labels}}]}}]}
+    projected:
+      sources:
+      - {configMap: {name: settings}}
+      - {secret: {name: key}}
+      - {downwardAPI: {items: [{path: labels, fieldRef: {fieldPath: metadata.labels}}]}}
   - {name: shared, hostPath: {path: /srv/data/, type: DirectoryOrCreate}}
 )yaml";
 

@@ -89,7 +89,9 @@ class Decider {
   void finish() {
     using Sandbox = PodObserved::Sandbox;
     if (has_live()) return stop_containers();
-    if (observed_.sandbox == Sandbox::Ready) return act(Kind::TearDownSandbox);
+    if (observed_.sandbox == Sandbox::Ready || observed_.sandbox == Sandbox::Failed) {
+      return act(Kind::TearDownSandbox);
+    }
     if (observed_.sandbox == Sandbox::Preparing || observed_.sandbox == Sandbox::TearingDown)
       return;
     if (observed_.is_gone) return act(Kind::RemoveState);

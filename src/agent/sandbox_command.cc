@@ -18,6 +18,10 @@ bool is_under(const std::string& path, const std::string& directory) {
          path[directory.size()] == '/';
 }
 
+bool contains(const std::vector<std::string>& list, const std::string& item) {
+  return std::find(list.begin(), list.end(), item) != list.end();
+}
+
 /// "/a/b/c" -> "/a", "/a/b", without the path itself.
 std::vector<std::string> directories_above(const std::string& path) {
   std::vector<std::string> above;
@@ -34,7 +38,9 @@ std::set<std::string> directories_to_open(const SandboxSpec& spec, const PathFac
     const bool is_in_tree =
         std::any_of(spec.root.directories.begin(), spec.root.directories.end(),
                     [&](const std::string& name) { return is_under(mount.to, "/" + name); });
-    if (!is_in_tree || facts.exists(spec.root.prefix + mount.to)) continue;
+    const bool is_there =
+        facts.exists(spec.root.prefix + mount.to) && !contains(spec.root.linked_files, mount.to);
+    if (!is_in_tree || is_there) continue;
     for (const std::string& above : directories_above(mount.to)) {
       if (facts.exists(spec.root.prefix + above)) open.insert(above);
     }
@@ -53,6 +59,8 @@ void bind_tree(Args& args, const std::string& path, const SandboxSpec& spec,
   for (const std::string& name : facts.names(from)) {
     // A link to the mount table of whoever reads it: bound, it would show another process's.
     if (path == "/etc" && name == "mtab") continue;
+    // A link cannot be mounted upon: its target would be.
+    if (contains(spec.root.linked_files, path + "/" + name)) continue;
     bind_tree(args, path + "/" + name, spec, open, facts);
   }
 }

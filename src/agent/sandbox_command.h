@@ -26,6 +26,7 @@ struct RootTree {
   std::vector<std::string> directories;  ///< names under the prefix that are bound: "usr", "etc"
   std::map<std::string, std::string> links;  ///< "bin" -> "usr/bin"
   std::vector<std::string> secret_files;     ///< existing files that are shown empty: "/etc/shadow"
+  std::vector<std::string> linked_files;     ///< links where we put files: "/etc/resolv.conf"
 };
 
 /// What of the machine's root may be seen, where it exists.

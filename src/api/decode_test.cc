@@ -88,7 +88,8 @@ TEST(Decode, RefusesWrongTypesWithTheFieldsPath) {
 TEST(Defaults, FillAPodAsUpstream) {
   Json pod = json(R"({"metadata":{"name":"a"},"spec":{"containers":[{"name":"c","image":"a:5000/x",
       "ports":[{"containerPort":80}],"livenessProbe":{"httpGet":{"port":80},"periodSeconds":3},
-      "resources":{"limits":{"cpu":"1"}}},{"name":"d","image":"x:v1"},{"name":"e","image":"x@sha256:1"}],
+      "resources":{"limits":{"cpu":"1"}}},{"name":"d","image":"x:v1"},
+      {"name":"e","image":"x@sha256:1"}],
       "volumes":[{"name":"v","configMap":{"name":"m"}},{"name":"w"}]}})");
   apply_defaults(pods(), pod);
   const Json& spec = pod["spec"];

@@ -102,7 +102,7 @@ TEST_F(StrategicMerge, MergesListsByTheirKey) {
             R"({"image":"w","name":"c"}]}})");
   EXPECT_EQ(apply(R"({"spec":{"containers":[{"name":"a","env":[{"name":"X","value":"1"}]}]}})",
                   R"({"spec":{"containers":[{"name":"a","env":[{"name":"Y","value":"2"}]}]}})"),
-            R"({"spec":{"containers":[{"env":[{"name":"X","value":"1"},{"name":"Y","value":"2"}],)"
+            R"({"spec":{"containers":[{"env":[{"name":"Y","value":"2"},{"name":"X","value":"1"}],)"
             R"("name":"a"}]}})");
 }
 
@@ -138,19 +138,26 @@ TEST_F(StrategicMerge, EditsPrimitiveListsWithMergeStrategy) {
   EXPECT_EQ(
       apply(R"({"metadata":{"finalizers":["a","b"]}})",
             R"({"metadata":{"$deleteFromPrimitiveList/finalizers":["a"],"finalizers":["c"]}})"),
-      R"({"metadata":{"finalizers":["b","c"]}})");
+      R"({"metadata":{"finalizers":["c","b"]}})");
   EXPECT_EQ(
       apply(R"({"metadata":{"finalizers":["a","b"]}})",
             R"({"metadata":{"$setElementOrder/finalizers":["c","b","a"],"finalizers":["c"]}})"),
       R"({"metadata":{"finalizers":["c","b","a"]}})");
 }
 
-TEST_F(StrategicMerge, OrdersAsTheAppliedManifestDoes) {
+TEST_F(StrategicMerge, OrdersAsKubectlDoes) {
   EXPECT_EQ(
-      apply(R"({"spec":{"containers":[{"name":"a"},{"name":"b"},{"name":"server"}]}})",
+      apply(R"({"spec":{"containers":[{"name":"a"},{"name":"server"},{"name":"b"}]}})",
             R"({"spec":{"$setElementOrder/containers":[{"name":"c"},{"name":"b"},{"name":"a"}],)"
             R"("containers":[{"name":"c"}]}})"),
-      R"({"spec":{"containers":[{"name":"c"},{"name":"b"},{"name":"server"},{"name":"a"}]}})");
+      R"({"spec":{"containers":[{"name":"c"},{"name":"server"},{"name":"b"},{"name":"a"}]}})");
+  EXPECT_EQ(apply(R"({"spec":{"containers":[{"name":"a"},{"name":"b"}]}})",
+                  R"({"spec":{"$setElementOrder/containers":[{"name":"b"},{"name":"a"}]}})"),
+            R"({"spec":{"containers":[{"name":"b"},{"name":"a"}]}})");
+  EXPECT_EQ(
+      apply(R"({"spec":{"volumes":[{"name":"w"}]}})", R"({"spec":{"volumes":[{"name":"v"}]}})"),
+      R"({"spec":{"volumes":[{"name":"v"},{"name":"w"}]}})")
+      << "what the patch brings comes before what it does not name";
 }
 
 TEST_F(StrategicMerge, NamesWhatIsWrong) {

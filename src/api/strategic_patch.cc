@@ -48,34 +48,48 @@ bool same_key(const Json& a, const Json& b, std::string_view key) {
   return !a[key].is_null() && a[key] == b[key];
 }
 
-// Puts `items` into the order of `order`, a list of keys or of objects that carry the key. What
-// the order does not name keeps its place after its former predecessor, as kubectl expects.
 template <typename Same>
-Json::Array reorder(Json::Array items, const Json::Array& order, const Same& is_same) {
-  const auto rank_of = [&](const Json& item) {
-    for (size_t i = 0; i < order.size(); ++i) {
-      if (is_same(item, order[i])) return i;
-    }
-    return SIZE_MAX;
-  };
+size_t index_in(const Json::Array& list, const Json& item, const Same& is_same) {
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (is_same(item, list[i])) return i;
+  }
+  return SIZE_MAX;
+}
+
+// The order that upstream gives a merged list: what `order` (a list of keys, or of objects that
+// carry the key) names comes in that order; the rest keeps its place relative to those neighbours
+// that it already had in `before`.
+template <typename Same>
+Json::Array put_in_order(Json::Array merged, const Json::Array& order, const Json::Array& before,
+                         const Same& is_same) {
   struct Ranked {
     size_t rank;
-    Json::Array run;  ///< the ranked item, then the unranked ones that followed it
+    Json item;
   };
-  std::vector<Ranked> runs;
-  Json::Array head;  // unranked items before any ranked one
-  for (Json& item : items) {
-    const size_t rank = rank_of(item);
+  std::vector<Ranked> named, rest;
+  for (Json& item : merged) {
+    const size_t rank = index_in(order, item, is_same);
     if (rank != SIZE_MAX) {
-      runs.push_back({rank, {std::move(item)}});
+      named.push_back({rank, std::move(item)});
     } else {
-      (runs.empty() ? head : runs.back().run).push_back(std::move(item));
+      rest.push_back({index_in(before, item, is_same), std::move(item)});
     }
   }
-  std::stable_sort(runs.begin(), runs.end(),
-                   [](const Ranked& a, const Ranked& b) { return a.rank < b.rank; });
-  for (Ranked& run : runs) std::move(run.run.begin(), run.run.end(), std::back_inserter(head));
-  return head;
+  const auto by_rank = [](const Ranked& a, const Ranked& b) { return a.rank < b.rank; };
+  std::stable_sort(named.begin(), named.end(), by_rank);
+  std::stable_sort(rest.begin(), rest.end(), by_rank);
+  Json::Array result;
+  auto left = rest.begin();
+  auto right = named.begin();
+  while (left != rest.end() || right != named.end()) {
+    bool takes_left = right == named.end();
+    if (!takes_left && left != rest.end()) {
+      const size_t place = index_in(before, right->item, is_same);
+      takes_left = left->rank != SIZE_MAX && place != SIZE_MAX && left->rank < place;
+    }
+    result.push_back(std::move(takes_left ? (left++)->item : (right++)->item));
+  }
+  return result;
 }
 
 class Merger {
@@ -122,8 +136,10 @@ class Merger {
     const Field* field = type ? type->find(member.name) : nullptr;
     const std::string here = below(path, member.name);
     if (member.value.is_object()) {
-      // An object that the patch deletes by directive disappears, as upstream.
-      if (member.value[kDirective].as_string() == "delete") {
+      // As upstream: deleted by directive, and nothing comes of a directive about what is absent.
+      const Json& directive = member.value[kDirective];
+      if (directive.as_string() == "delete" ||
+          (!directive.is_null() && !object.contains(member.name))) {
         object.erase(member.name);
         return base::ok();
       }
@@ -143,7 +159,9 @@ class Merger {
 
   Status merge_list(Json& list, const Json& patch, const Json* order, const Field& field,
                     const std::string& path) {
-    if (!list.is_array()) list = Json::array();
+    const bool is_new = !list.is_array();
+    if (is_new) list = Json::array();
+    const Json::Array before = list.items();
     if (field.merge_key.empty()) {
       for (const Json& item : patch.items()) {
         const auto& items = list.items();
@@ -152,7 +170,8 @@ class Merger {
     } else {
       PELTON_TRY(merge_items(list, patch, field, path));
     }
-    if (order) apply_order(list, *order, field);
+    if (!is_new) apply_order(list, patch, before, field);
+    if (order) apply_order(list, *order, before, field);
     return base::ok();
   }
 
@@ -186,12 +205,13 @@ class Merger {
     return base::ok();
   }
 
-  void apply_order(Json& list, const Json& order, const Field& field) {
+  void apply_order(Json& list, const Json& order, const Json::Array& before, const Field& field) {
     const std::string_view key = field.merge_key;
-    list.mutable_items() =
-        reorder(std::move(list.mutable_items()), order.items(), [&](const Json& a, const Json& b) {
-          return key.empty() ? a == b : b.is_object() ? same_key(a, b, key) : a[key] == b;
-        });
+    const auto is_same = [&](const Json& a, const Json& b) {
+      return key.empty() ? a == b : b.is_object() ? same_key(a, b, key) : a[key] == b;
+    };
+    Json::Array& items = list.mutable_items();
+    items = put_in_order(std::move(items), order.items(), before, is_same);
   }
 
   // $setElementOrder/x where x itself is not in the patch, and $deleteFromPrimitiveList/x.
@@ -217,7 +237,10 @@ class Merger {
       return base::ok();
     }
     const Field* field = type ? type->find(target) : nullptr;
-    if (field && !patch.contains(target)) apply_order(*list, member.value, *field);
+    if (field && !patch.contains(target)) {
+      const Json::Array before = list->items();
+      apply_order(*list, member.value, before, *field);
+    }
     return base::ok();
   }
 

@@ -71,6 +71,7 @@ class Json {
   const Json& operator[](std::string_view name) const;
   const Json& operator[](const char* name) const { return (*this)[std::string_view(name)]; }
   const Json& operator[](size_t index) const;
+  const Json& operator[](int index) const { return (*this)[static_cast<size_t>(index)]; }
   /// Follows "spec.template.spec"; null where the path ends early. Names with dots: use [].
   const Json& at(std::string_view dotted_path) const;
   const Json* find(std::string_view name) const;  ///< nullptr where absent

@@ -284,6 +284,7 @@ std::string options_help() {
       "environment for each worker (RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT, …), "
       "and\n"
       "JAX's. In a Job or JobSet the node's rank and rank 0's address need not be given.\n\n"
+      "Examples:\n"
       "  pelton run --standalone --nproc-per-node 4 -- python train.py\n"
       "  pelton run --nnodes 4 -- python train.py      (in each pod of an Indexed Job)\n\n";
   for (const Flag& flag : kFlags) {

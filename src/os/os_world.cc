@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "os/os_world.h"
 
+#include <signal.h>
+
 #include "os/clock.h"
 #include "os/files.h"
 #include "os/log.h"
@@ -66,6 +68,8 @@ void OsWorld::on_stop_signal(std::function<void(int)> fn) {
 }
 
 base::Result<std::unique_ptr<OsWorld>> make_world(const WorldOptions& options) {
+  // A reader of our output that goes away (a pipe, a terminal) must not take us with it.
+  ::signal(SIGPIPE, SIG_IGN);
   PELTON_ASSIGN(auto loop, Loop::make());
   auto parts = std::make_unique<OsWorld::Parts>(std::move(loop), options);
   if (!options.log_file.empty()) PELTON_TRY(parts->log.open_file(options.log_file));

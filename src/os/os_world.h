@@ -48,7 +48,8 @@ class OsWorld {
   std::unique_ptr<Parts> parts_;
 };
 
-/// Unavailable where the kernel gives no epoll, eventfd or threads; the error of opening log_file.
+/// From here on this process ignores SIGPIPE (its children do not). Unavailable where the kernel
+/// gives no epoll, eventfd or threads; the error of opening log_file.
 base::Result<std::unique_ptr<OsWorld>> make_world(const WorldOptions& options = {});
 
 }  // namespace pelton::os

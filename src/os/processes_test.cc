@@ -142,11 +142,12 @@ TEST_F(ProcessesTest, AChildHasNoDescriptorOfOursAndNoBlockedSignal) {
   world_->on_stop_signal([](int) {});  // blocks signals in this thread
   auto file = world().files.open(path("secret"), world::OpenMode::ReadWrite).value();
   auto listener = world().network.listen({"127.0.0.1", 0}, [](auto) {}).value();
-  ProcessSpec spec = shell("ls -l /proc/self/fd >&2; grep SigBlk /proc/self/status");
+  ProcessSpec spec = shell("ls -l /proc/self/fd >&2; grep -E 'Sig(Blk|Ign)' /proc/self/status");
   spec.stdout_path = path("out");
   spec.stderr_path = path("descriptors");
   EXPECT_EQ(run_to_end(std::move(spec)).code, 0);
-  EXPECT_EQ(world().files.read(path("out")).value(), "SigBlk:\t0000000000000000\n");
+  EXPECT_EQ(world().files.read(path("out")).value(),
+            "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
   const std::string descriptors = world().files.read(path("descriptors")).value();
   EXPECT_NE(descriptors.find(path("descriptors")), std::string::npos);
   for (const char* ours : {"secret", "eventpoll", "eventfd", "signalfd"}) {

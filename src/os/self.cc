@@ -15,6 +15,11 @@ std::string executable_path() {
   return n > 0 ? std::string(path, static_cast<size_t>(n)) : std::string();
 }
 
+std::string working_directory() {
+  char path[PATH_MAX];
+  return ::getcwd(path, sizeof path) ? path : "/";
+}
+
 bool is_root() {
   return ::geteuid() == 0;
 }

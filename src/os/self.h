@@ -8,6 +8,7 @@ namespace pelton::os {
 
 /// The absolute path of the running executable.
 std::string executable_path();
+std::string working_directory();
 /// Effective user id 0.
 bool is_root();
 /// Whether the descriptor (1: stdout, 2: stderr) is a terminal.

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the parts of one node agent share.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "agent/address_pool.h"
+#include "agent/cluster_network.h"
+#include "agent/device_ledger.h"
+#include "agent/event_recorder.h"
+#include "agent/park.h"
+#include "agent/pod_lifecycle.h"
+#include "agent/sandbox_command.h"
+#include "client/client.h"
+#include "world/world.h"
+
+namespace pelton::agent {
+
+struct AgentOptions {
+  Machine machine;                ///< the node's name, number, size, labels
+  std::vector<ImageRule> images;  ///< the park's
+  std::string data_directory;     ///< absolute; the node's state is in nodes/NAME below it
+  std::string executable;         ///< the pelton program, absolute: shims, and `pelton run` in pods
+  std::string host_address = "127.0.0.1";
+  base::Duration lease_period = base::Duration::seconds(2);
+  LifecycleOptions lifecycle;
+
+  std::string node_directory() const { return data_directory + "/nodes/" + machine.node_name; }
+};
+
+struct AgentContext {
+  world::World world;
+  client::Client& client;
+  const AgentOptions& options;
+  ClusterNetwork network;
+  SandboxTools tools;
+  RootTree host_root;
+  std::map<std::string, RootTree> image_roots;  ///< of rootfs images, by directory
+  DeviceLedger devices;
+  AddressPool addresses;
+  EventRecorder events;
+};
+
+}  // namespace pelton::agent

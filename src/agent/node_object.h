@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// The Node and the Lease that an agent keeps for its machine. Pure.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "agent/park.h"
+#include "base/json.h"
+#include "base/time.h"
+
+namespace pelton::agent {
+
+struct NodeFacts {
+  std::string host_address;
+  uint16_t kubelet_port = 0;
+  std::string kernel_version, os_image, machine_id, boot_id;  ///< may be empty
+};
+
+constexpr const char* kLeaseNamespace = "kube-node-lease";
+/// Marks a node whose accelerators are counted and handed out, and compute nothing.
+constexpr const char* kVirtualAcceleratorLabel = "pelton.dev/virtual-accelerator";
+
+/// Metadata (labels of the park with the well-known ones over them) and spec.
+base::Json build_node(const Machine& machine);
+/// status: capacity, addresses, endpoint, info and conditions; `before` is the Node's present
+/// status, whose transition times stay where a condition stays.
+base::Json build_node_status(const Machine& machine, const NodeFacts& facts,
+                             const base::Json& before, base::Instant now);
+base::Json build_lease(const std::string& node_name, base::Duration duration, base::Instant now);
+
+}  // namespace pelton::agent

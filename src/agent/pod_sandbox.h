@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Makes what a pod's containers share, and the order for one container: the acting half of
+// pod_inputs.h and sandbox_command.h.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/agent_context.h"
+#include "agent/container_record.h"
+#include "agent/pod_inputs.h"
+#include "agent/pod_record.h"
+
+namespace pelton::agent {
+
+class PodSandbox {
+ public:
+  /// `record` must outlive it. Callbacks do not come after its end.
+  PodSandbox(AgentContext& context, const PodPaths& paths, const PodRecord& record);
+
+  /// Volumes, the files of /etc, then the pod's namespaces with its address. May be repeated. An
+  /// error says in its reason() what a kubelet would call it: FailedMount, FailedCreatePodSandBox.
+  void prepare(std::function<void(base::Status)> done);
+  void tear_down(std::function<void(base::Status)> done);
+  /// Whether the namespaces are there, whoever made them.
+  bool has_namespaces() const;
+
+  /// What the container's shim is to run. An error's reason() is why the container waits:
+  /// ErrImagePull, CreateContainerConfigError, RunContainerError.
+  void make_order(const base::Json& container, std::function<void(base::Result<ShimOrder>)> done);
+
+ private:
+  void fetch_inputs(std::function<void(base::Result<PodInputs>)> done);
+  base::Status make_volumes(const PodInputs& inputs);
+  base::Status make_etc();
+  base::Result<ShimOrder> order_of(const base::Json& container, const ImageRule& image,
+                                   const RootTree& root, const PodInputs& inputs);
+  base::Status add_image(const ImageRule& image, SandboxSpec& spec, Environment& env);
+  base::Status add_volumes(const base::Json& container, const PodInputs& inputs, SandboxSpec& spec,
+                           const Environment& env);
+  void add_identity(SandboxSpec& spec, const base::Json& container);
+
+  AgentContext& context_;
+  PodPaths paths_;
+  const PodRecord& record_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace pelton::agent

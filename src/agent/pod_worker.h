@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// Takes care of one pod on this node: observes, asks decide_pod(), acts, and tells the API.
+//
+// Everything that must outlive the agent is on disk (agent/pod_record.h) before it is acted upon.
+// One worker per uid, from when the node first sees the pod until its directory is removed.
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "agent/agent_context.h"
+#include "agent/container_run.h"
+#include "agent/pod_record.h"
+#include "agent/pod_sandbox.h"
+#include "world/timers.h"
+
+namespace pelton::agent {
+
+class PodWorker {
+ public:
+  /// A pod that is new here: admits it (devices, address) and records it. Call update() next.
+  PodWorker(AgentContext& context, const base::Json& pod, std::function<void()> removed);
+  /// A pod of which an earlier agent left a record. Its containers run on; nothing is decided
+  /// before update() or vanish().
+  PodWorker(AgentContext& context, PodRecord record, std::function<void()> removed);
+  ~PodWorker();
+  PodWorker(const PodWorker&) = delete;
+  PodWorker& operator=(const PodWorker&) = delete;
+
+  /// The pod as the API has it now; same uid.
+  void update(const base::Json& pod);
+  /// The API has the pod no more: everything of it is ended and removed, then `removed` is called
+  /// once, from the loop, within which the worker may be destroyed.
+  void vanish();
+
+  const base::Json& pod() const { return record_.pod; }
+  /// Whether update() or vanish() has been called.
+  bool is_known_to_api() const { return is_known_to_api_; }
+  /// Why the container is not running, e.g. "ImagePullBackOff"; "" where it is not waiting.
+  std::string waiting_reason(const std::string& container) const;
+  const PodPaths& paths() const { return paths_; }
+  /// The newest attempt (or the one before it) of a container; nullopt where there is none.
+  std::optional<ContainerPaths> attempt(const std::string& container, bool is_previous) const;
+  /// Whether output may still come from the newest attempt of the container.
+  bool is_live(const std::string& container) const;
+  /// The status as this node sees it.
+  base::Json status() const;
+
+ private:
+  struct Container {
+    std::unique_ptr<ContainerRun> run;  ///< of the newest attempt
+    ContainerObserved observed;
+    bool is_ordering = false;  ///< the order is being made
+  };
+  void admit();
+  void adopt_containers();
+  void sync_soon();
+  void sync();
+  void observe();
+  void observe_container(const std::string& name, Container& container);
+  void act(const PodAction& action);
+  void prepare_sandbox();
+  void tear_down_sandbox();
+  void start_container(const std::string& name, int attempt);
+  void launch(const std::string& name, int attempt, base::Result<ShimOrder> order);
+  void fail_start(const std::string& name, const base::Status& why);
+  void stop_container(const std::string& name, bool is_kill);
+  void remove_state();
+  void delete_from_api();
+  void push_status();
+  void event(bool is_warning, const std::string& reason, const std::string& message,
+             const std::string& container = "");
+  void give_back();
+
+  AgentContext& context_;
+  PodRecord record_;
+  PodPaths paths_;
+  std::function<void()> removed_;
+  PodSandbox sandbox_;
+  PodObserved observed_;
+  PodDecision decision_;
+  std::map<std::string, Container> containers_;
+  world::Timer wake_, status_retry_;
+  bool is_known_to_api_ = false;
+  bool is_sync_posted_ = false;
+  base::Json pushed_;  ///< the status that the API has taken last
+  bool is_pushing_ = false;
+  bool is_deleting_ = false;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace pelton::agent

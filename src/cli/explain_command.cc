@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// `pelton explain pod NAME`: the scheduler's own decision, told for one pod.
+#include <fmt/format.h>
+
+#include <map>
+
+#include "cli/admin_client.h"
+#include "cli/blocking.h"
+#include "cli/options.h"
+#include "cli/verbs.h"
+#include "decide/placement/explain.h"
+#include "os/os_world.h"
+
+namespace pelton::cli {
+namespace {
+
+using List = base::Result<client::ObjectList>;
+namespace placement = decide::placement;
+
+/// The kinds that the decision rests on.
+struct Observed {
+  std::map<std::string, base::Json::Array> kinds;
+
+  placement::Objects objects(const std::string& kind) const {
+    placement::Objects result;
+    for (const base::Json& object : kinds.at(kind)) result.push_back(&object);
+    return result;
+  }
+};
+
+base::Result<Observed> observe(os::OsWorld& os, AdminClient& admin) {
+  Observed observed;
+  for (const char* kind : {"Node", "Pod", "Job", "JobSet"}) {
+    List list = await<List>(
+        os, [&](auto done) { admin.client().list(kind, "", {}, std::move(done)); });
+    if (!list.ok()) return std::move(list).status().with(fmt::format("listing {}s", kind));
+    observed.kinds[kind] = std::move(list->items);
+  }
+  return observed;
+}
+
+struct ExplainOptions {
+  std::string data_dir = default_data_directory();
+  std::string kind, name;
+  std::string namespace_name = "default";
+  std::string output;
+};
+
+base::Status explain(const ExplainOptions& chosen) {
+  if (chosen.kind != "pod" && chosen.kind != "pods" && chosen.kind != "po") {
+    return base::invalid_argument(
+        fmt::format("\"{}\" cannot be explained; what can: pod", chosen.kind));
+  }
+  PELTON_ASSIGN(auto os, os::make_world({.log_level = base::Severity::Warning}));
+  PELTON_ASSIGN(auto admin, AdminClient::make(os->world(), data_directory(chosen.data_dir)));
+  PELTON_ASSIGN(const Observed observed, observe(*os, *admin));
+  PELTON_ASSIGN(
+      const placement::PodExplanation explanation,
+      placement::explain_pod(observed.objects("Node"), observed.objects("Pod"),
+                             observed.objects("Job"), observed.objects("JobSet"),
+                             chosen.namespace_name, chosen.name));
+  if (chosen.output == "json") {
+    fmt::print("{}\n", explanation.to_json().dump(2));
+  } else {
+    fmt::print("pod {}/{}: {}\n", explanation.namespace_name, explanation.pod_name,
+               explanation.message);
+  }
+  return base::ok();
+}
+
+}  // namespace
+
+int run_explain(int argc, char** argv) {
+  ExplainOptions chosen;
+  Options options("pelton explain",
+                  "Says why a pod is pending (the first binding constraint, with numbers), or where "
+                  "it is.",
+                  "  pelton explain pod train-workers-0-0-abcde\n"
+                  "  pelton explain pod web -n shop -o json\n");
+  options.positional("kind", chosen.kind, "pod");
+  options.positional("name", chosen.name, "its name");
+  options.text("-n,--namespace", chosen.namespace_name, "its namespace");
+  options.text("-o,--output", chosen.output, "json, or nothing for text");
+  options.text("--data-dir", chosen.data_dir, "the cluster's data directory");
+  if (auto code = options.parse(argc, argv)) return *code;
+  if (!chosen.output.empty() && chosen.output != "json") {
+    fmt::print(stderr, "pelton explain: -o {}: the forms are text (no -o) and json; see --help\n",
+               chosen.output);
+    return 2;
+  }
+  const base::Status status = explain(chosen);
+  if (status.ok()) return 0;
+  fmt::print(stderr, "pelton explain: {}\n", status.message());
+  return 1;
+}
+
+}  // namespace pelton::cli

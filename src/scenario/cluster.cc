@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "scenario/cluster.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "api/object.h"
+#include "base/strings.h"
+#include "control/reconcilers.h"
+#include "scenario/workload.h"
+#include "sim/disk.h"
+#include "sim/network.h"
+
+namespace pelton::scenario {
+namespace {
+
+using base::Duration;
+using base::Json;
+
+constexpr size_t kUserCaller = 0, kControllersCaller = 1, kFirstNodeCaller = 2;
+constexpr Duration kWatchInterval = Duration::milliseconds(20);
+constexpr Duration kRetry = Duration::milliseconds(200);
+
+std::string node_name(size_t index) { return fmt::format("node-{}", index); }
+
+}  // namespace
+
+struct Cluster::Node {
+  sim::SimMachine* machine = nullptr;
+  sim::SimProcess* process = nullptr;
+  std::unique_ptr<SimTransport> transport;
+  std::unique_ptr<SimulatedKubelet> kubelet;
+};
+
+struct Cluster::Controllers {
+  Controllers(sim::SimProcess& p, std::vector<std::unique_ptr<control::Reconciler>> reconcilers)
+      : process(p),
+        transport(p.world(), kControllersCaller),
+        manager(p.world(), transport, std::move(reconcilers)) {
+    manager.start();
+  }
+  sim::SimProcess& process;
+  SimTransport transport;
+  control::Manager manager;
+};
+
+struct Cluster::User {
+  explicit User(sim::SimProcess& p)
+      : world(p.world()), transport(world, kUserCaller), client(transport, world.timers) {}
+  world::World& world;
+  SimTransport transport;
+  client::Client client;
+};
+
+Cluster::Cluster(const Spec& spec, uint64_t seed)
+    : spec_(spec),
+      sim_(seed),
+      server_machine_(sim_.add_machine(ServerProcess::kHost)),
+      controllers_machine_(sim_.add_machine("controllers")),
+      rng_(sim_.rng("cluster")) {
+  outcome_.seed = seed;
+  sim_.network().set_delay(spec_.message_delay.low, spec_.message_delay.high);
+  base::Rng workload = sim_.rng("workload");
+  for (WorkloadItem& item : make_workload(spec_, workload)) {
+    jobsets_.push_back(std::move(item.jobset));
+    arrivals_.push_back(item.arrival);
+  }
+  user_ = std::make_unique<User>(sim_.add_machine("user").start());
+  for (int64_t i = 0; i < spec_.nodes; ++i) {
+    nodes_.push_back(std::make_unique<Node>());
+    nodes_.back()->machine = &sim_.add_machine(node_name(static_cast<size_t>(i)));
+  }
+}
+
+Cluster::~Cluster() = default;
+
+Outcome Cluster::run() {
+  start_server();
+  watch_server();
+  start_controllers();
+  for (size_t i = 0; i < nodes_.size(); ++i) start_node(i);
+  for (size_t i = 0; i < jobsets_.size(); ++i) {
+    sim_.timers().after(arrivals_[i], [this, i] { submit(i); });
+  }
+  schedule(spec_.server_crashes, "server_crashes", [this] { crash_server(); });
+  schedule(spec_.controller_crashes, "controller_crashes", [this] { crash_controllers(); });
+  schedule(spec_.node_deaths, "node_deaths", [this] { kill_node(); });
+  schedule(spec_.partitions, "partitions", [this] { cut_node(); });
+  if (spec_.lost_messages > 0) break_connections();
+  const bool has_finished = sim_.run_until(
+      [this] { return !checkers_.violations().empty() || has_ended(); }, spec_.within);
+  if (!has_finished) checkers_.on_end();
+  for (const Json* jobset : checkers_.objects("jobsets")) {
+    outcome_.completed += api::is_condition_true(*jobset, "Completed");
+    outcome_.failed += api::is_condition_true(*jobset, "Failed");
+  }
+  outcome_.violations = checkers_.violations();
+  outcome_.trace_hash = sim_.trace_hash();
+  outcome_.virtual_time = sim_.elapsed();
+  outcome_.events = sim_.steps();
+  if (!outcome_.violations.empty()) outcome_.log_tail = sim_.log_tail();
+  return outcome_;
+}
+
+bool Cluster::has_ended() const {
+  if (submitted_ < jobsets_.size()) return false;
+  size_t ended = 0;
+  for (const Json* jobset : checkers_.objects("jobsets")) {
+    ended += api::is_condition_true(*jobset, "Completed") ||
+             api::is_condition_true(*jobset, "Failed");
+  }
+  return ended == jobsets_.size();
+}
+
+void Cluster::start_server() {
+  std::vector<net::Identity> callers = {{"admin", {"system:masters"}},
+                                        {"system:pelton-controllers", {"system:masters"}}};
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    callers.push_back({"system:node:" + node_name(i), {"system:nodes"}});
+  }
+  sim::SimProcess& process = server_machine_.start();
+  server_ = std::make_unique<ServerProcess>(process, std::move(callers), checkers_);
+}
+
+/// A server that died in the middle of a disk operation is found here and started again.
+void Cluster::watch_server() {
+  if (server_ && !server_->is_alive()) {
+    server_.reset();
+    ++outcome_.server_crashes;
+    const Duration downtime =
+        spec_.server_crashes ? spec_.server_crashes->downtime.draw(rng_) : Duration();
+    sim_.timers().after(downtime, [this] { start_server(); });
+  }
+  if (server_ && !server_->status().ok()) {
+    checkers_.on_server_failed(server_->status().to_string());
+  }
+  sim_.timers().after(kWatchInterval, [this] { watch_server(); });
+}
+
+void Cluster::start_controllers() {
+  controllers_ = std::make_unique<Controllers>(controllers_machine_.start(),
+                                               control::make_reconcilers(sim_.now()));
+}
+
+void Cluster::start_node(size_t index) {
+  Node& node = *nodes_[index];
+  node.process = &node.machine->start();
+  node.transport = std::make_unique<SimTransport>(node.process->world(), kFirstNodeCaller + index);
+  node.kubelet = std::make_unique<SimulatedKubelet>(
+      node.process->world(), *node.transport,
+      KubeletOptions{node_name(index), spec_.accelerators,
+                     [this](const Json& pod) { return behaviour_of(pod); }});
+}
+
+/// Exponential distances (a Poisson process), the usual model of independent failures.
+void Cluster::schedule(const std::optional<Recurring>& fault, const std::string& name,
+                       std::function<void()> strike) {
+  if (!fault) return;
+  auto rng = std::make_shared<base::Rng>(sim_.rng(name));
+  auto next = std::make_shared<std::function<void()>>();
+  *next = [this, rng, mean = fault->every, strike = std::move(strike), weak = std::weak_ptr(next)] {
+    const auto again = weak.lock();
+    const double distance = -std::log(1.0 - rng->unit()) * mean.to_seconds();
+    sim_.timers().after(Duration::microseconds(static_cast<int64_t>(distance * 1e6)),
+                        [strike, again] {
+                          strike();
+                          (*again)();
+                        });
+  };
+  (*next)();
+}
+
+void Cluster::crash_server() {
+  if (!server_ || !server_->is_alive()) return;
+  // Mostly in the middle of a write that is still to come; sometimes at any moment.
+  if (rng_.chance(0.7)) return server_machine_.crash_at_disk_operation(rng_.below(12) + 1);
+  server_machine_.crash();
+}
+
+void Cluster::crash_controllers() {
+  if (!controllers_) return;
+  ++outcome_.controller_crashes;
+  controllers_->process.kill();
+  controllers_.reset();
+  sim_.timers().after(spec_.controller_crashes->downtime.draw(rng_),
+                      [this] { start_controllers(); });
+}
+
+void Cluster::kill_node() {
+  const size_t index = rng_.below(nodes_.size());
+  Node& node = *nodes_[index];
+  if (!node.kubelet) return;
+  ++outcome_.node_deaths;
+  node.process->kill();
+  node.kubelet.reset();
+  node.transport.reset();
+  sim_.timers().after(spec_.node_deaths->downtime.draw(rng_), [this, index] { start_node(index); });
+}
+
+void Cluster::cut_node() {
+  const std::string name = node_name(rng_.below(nodes_.size()));
+  if (sim_.network().is_partitioned(name, ServerProcess::kHost)) return;
+  ++outcome_.partitions;
+  sim_.network().partition(name, ServerProcess::kHost);
+  sim_.timers().after(spec_.partitions->downtime.draw(rng_), [this, name] {
+    sim_.network().heal(name, ServerProcess::kHost);
+    // As TCP connections that were cut for long: whatever was under way is unknown.
+    sim_.network().break_connections(name, ServerProcess::kHost);
+  });
+}
+
+/// Resets the connections of one host at a time, so that about `lost_messages` of all exchanges are
+/// hit (a host has a few exchanges per second).
+void Cluster::break_connections() {
+  const double every_seconds = 0.01 / spec_.lost_messages;
+  sim_.timers().after(Duration::microseconds(static_cast<int64_t>(every_seconds * 1e6)), [this] {
+    const uint64_t pick = rng_.below(nodes_.size() + 1);
+    sim_.network().break_connections(
+        pick == nodes_.size() ? "controllers" : node_name(static_cast<size_t>(pick)),
+        ServerProcess::kHost);
+    break_connections();
+  });
+}
+
+void Cluster::submit(size_t index) {
+  user_->client.create(jobsets_[index], [this, index](const base::Result<Json>& answer) {
+    if (answer.ok() || answer.error().code() == base::Code::AlreadyExists) {
+      ++submitted_;
+      return;
+    }
+    if (answer.error().code() == base::Code::InvalidArgument) {
+      return checkers_.on_server_failed("a JobSet was refused: " + answer.error().to_string());
+    }
+    user_->world.timers.after(kRetry, [this, index] { submit(index); });
+  });
+}
+
+PodBehaviour Cluster::behaviour_of(const Json& pod) const {
+  return draw_behaviour(spec_, pod, base::Rng(sim_.seed()).fork(api::uid_of(pod)));
+}
+
+}  // namespace pelton::scenario

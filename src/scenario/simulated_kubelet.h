@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// A node agent whose pods are timers: registers its Node, renews its Lease, runs the pods that are
+// bound to it for as long as the workload says, and reports them through the API as a real one does.
+//
+// Destroying it is the death of the node: its pods stop. A successor on the same node finds pods
+// that the API believes to be running and reports them as failed, as after a reboot.
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/json.h"
+#include "base/time.h"
+#include "client/cache.h"
+#include "client/client.h"
+#include "client/informer.h"
+#include "client/transport.h"
+#include "world/world.h"
+
+namespace pelton::scenario {
+
+/// What a pod does once it runs.
+struct PodBehaviour {
+  base::Duration run;
+  int exit_code = 0;
+};
+
+struct KubeletOptions {
+  std::string node_name;
+  std::map<std::string, int64_t> accelerators;
+  std::function<PodBehaviour(const base::Json& pod)> behaviour;
+};
+
+class SimulatedKubelet {
+ public:
+  /// Both must outlive it. Begins at once.
+  SimulatedKubelet(const world::World& world, client::Transport& transport, KubeletOptions options);
+  ~SimulatedKubelet();
+
+  /// Pods whose processes are alive here now: uid -> name.
+  std::map<std::string, std::string> running() const;
+
+ private:
+  struct Run;
+
+  void heartbeat();
+  void report_node(const base::Result<base::Json>& node);
+  void renew_lease();
+  void on_pod(const base::Json& pod);
+  void start(const base::Json& pod);
+  void finish(const std::string& uid);
+  void stop(const base::Json& pod);
+  void report(Run& run, base::Json status);
+  void send_report(const std::string& uid);
+  void remove(const std::string& uid);
+
+  const world::World& world_;
+  KubeletOptions options_;
+  client::Client client_;
+  client::Cache cache_;
+  client::Informer informer_;
+  world::Timer heartbeat_timer_;
+  std::map<std::string, std::unique_ptr<Run>> runs_;  ///< by pod uid
+};
+
+}  // namespace pelton::scenario

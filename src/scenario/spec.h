@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// A scenario file: what runs, what breaks, and what must be true in the end. Pure.
+//
+//   name: gangs-under-faults
+//   cluster: {nodes: 16, accelerators: {google.com/tpu: 4}}
+//   workload:
+//     - {jobsets: 10, pods: 2..8, accelerators: 1, run: 5s..60s, arrive: 0s..60s,
+//        failing: 0.05, maxRestarts: 3}
+//   faults:
+//     messageDelay: 1ms..20ms
+//     lostMessages: 0.01
+//     nodeDeaths: {every: 60s, downtime: 3s..40s}
+//     serverCrashes: {every: 45s, downtime: 1s..5s}
+//     controllerCrashes: {every: 30s, downtime: 0s..2s}
+//   expect: {within: 30m}
+//
+// Durations are "20ms", "5s", "2m"; "a..b" is drawn evenly from the seed. A fault that is not
+// named does not happen.
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "base/rng.h"
+#include "base/time.h"
+
+namespace pelton::scenario {
+
+/// A duration drawn evenly from [low, high].
+struct DurationRange {
+  base::Duration low, high;
+  base::Duration draw(base::Rng& rng) const {
+    return base::Duration::nanoseconds(rng.between(low.ns(), high.ns()));
+  }
+};
+
+struct CountRange {
+  int64_t low = 1, high = 1;
+  int64_t draw(base::Rng& rng) const { return rng.between(low, high); }
+};
+
+/// Something that happens again and again, at exponential distances with this mean.
+struct Recurring {
+  base::Duration every;
+  DurationRange downtime;
+};
+
+struct WorkloadSpec {
+  int64_t jobsets = 1;
+  CountRange pods;             ///< of each JobSet's one replicated job
+  int64_t accelerators = 1;    ///< per pod
+  DurationRange run;           ///< how long a pod works
+  DurationRange arrive;        ///< when the JobSet is created
+  double failing = 0;          ///< share of pods that end with exit code 1
+  int64_t max_restarts = 0;
+};
+
+struct Spec {
+  std::string name;
+  int64_t nodes = 1;
+  std::map<std::string, int64_t> accelerators;  ///< per node
+  std::vector<WorkloadSpec> workload;
+  DurationRange message_delay;
+  double lost_messages = 0;  ///< share of exchanges that break, before or after they took effect
+  std::optional<Recurring> node_deaths, server_crashes, controller_crashes, partitions;
+  base::Duration within = base::Duration::minutes(30);  ///< of virtual time, until all has ended
+};
+
+/// InvalidArgument names the field, what is wrong and what would be right; unknown fields too.
+base::Result<Spec> parse_spec(std::string_view yaml);
+/// "20ms", "5s", "2m", "1h".
+base::Result<base::Duration> parse_duration(std::string_view text);
+
+}  // namespace pelton::scenario

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "scenario/workload.h"
+
+#include <fmt/format.h>
+
+#include "api/object.h"
+#include "base/strings.h"
+
+namespace pelton::scenario {
+namespace {
+
+using base::Json;
+
+/// Which entry of the scenario's workload a pod came from.
+constexpr const char* kEntryLabel = "pelton.dev/workload";
+
+Json pod_template(const Spec& spec, const WorkloadSpec& workload, size_t entry) {
+  Json limits = Json::object();
+  if (!spec.accelerators.empty() && workload.accelerators > 0) {
+    limits.set(spec.accelerators.begin()->first, std::to_string(workload.accelerators));
+  }
+  const Json container = Json::object({{"name", "main"},
+                                       {"image", "busybox"},
+                                       {"resources", Json::object({{"limits", limits}})}});
+  return Json::object(
+      {{"metadata", Json::object({{"labels", Json::object({{kEntryLabel, std::to_string(entry)}})}})},
+       {"spec", Json::object({{"restartPolicy", "Never"},
+                              {"containers", Json::array({container})}})}});
+}
+
+}  // namespace
+
+std::vector<WorkloadItem> make_workload(const Spec& spec, base::Rng& rng) {
+  std::vector<WorkloadItem> items;
+  for (size_t entry = 0; entry < spec.workload.size(); ++entry) {
+    const WorkloadSpec& w = spec.workload[entry];
+    for (int64_t i = 0; i < w.jobsets; ++i) {
+      const int64_t pods = w.pods.draw(rng);
+      const Json job = Json::object({{"parallelism", pods},
+                                     {"completions", pods},
+                                     {"backoffLimit", 0},
+                                     {"template", pod_template(spec, w, entry)}});
+      const Json replicated =
+          Json::object({{"name", "w"}, {"template", Json::object({{"spec", job}})}});
+      Json jobset = Json::object(
+          {{"apiVersion", "jobset.x-k8s.io/v1alpha2"},
+           {"kind", "JobSet"},
+           {"metadata", Json::object({{"name", fmt::format("js-{}-{}", entry, i)},
+                                      {"namespace", "default"}})},
+           {"spec",
+            Json::object({{"failurePolicy", Json::object({{"maxRestarts", w.max_restarts}})},
+                          {"replicatedJobs", Json::array({replicated})}})}});
+      items.push_back({std::move(jobset), w.arrive.draw(rng)});
+    }
+  }
+  return items;
+}
+
+PodBehaviour draw_behaviour(const Spec& spec, const Json& pod, base::Rng rng) {
+  auto entry = base::parse_int(api::label_of(pod, kEntryLabel));
+  if (!entry.ok() || static_cast<size_t>(*entry) >= spec.workload.size()) return {};
+  const WorkloadSpec& w = spec.workload[static_cast<size_t>(*entry)];
+  PodBehaviour behaviour;
+  behaviour.run = w.run.draw(rng);
+  behaviour.exit_code = rng.chance(w.failing) ? 1 : 0;
+  return behaviour;
+}
+
+}  // namespace pelton::scenario

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a scenario's user submits, drawn from the seed. Pure.
+#pragma once
+#include <vector>
+
+#include "base/json.h"
+#include "base/rng.h"
+#include "scenario/simulated_kubelet.h"
+#include "scenario/spec.h"
+
+namespace pelton::scenario {
+
+struct WorkloadItem {
+  base::Json jobset;
+  base::Duration arrival;
+};
+
+/// All JobSets of the scenario, named after their place in the file.
+std::vector<WorkloadItem> make_workload(const Spec& spec, base::Rng& rng);
+
+/// How long the pod of such a JobSet works and how it ends.
+PodBehaviour draw_behaviour(const Spec& spec, const base::Json& pod, base::Rng rng);
+
+}  // namespace pelton::scenario
