@@ -70,6 +70,21 @@ bool try_openapi(const Core& core, Call& call) {
   return false;
 }
 
+/// kubectl asks version 2, in protobuf, for a kind that it did not find in version 3. All kinds are
+/// in version 3: this document ({swagger: "2.0", info: {title, version}, paths: {}}) says that
+/// there are no others, and kubectl then says so in its own words.
+void answer_openapi_v2(Call& call) {
+  static constexpr std::string_view kDocument(
+      "\x0a\x03"
+      "2.0"
+      "\x12\x0c"
+      "\x0a\x06Pelton"
+      "\x12\x02v1"
+      "\x42\x00",
+      21);
+  call.sink->respond(200, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf", kDocument);
+}
+
 void answer_non_resource(const Core& core, Call& call) {
   if (call.request.method != "GET") return answer_failure(call, method_not_allowed(call.path.path));
   if (call.path.path == "/version") return answer_json(call, 200, version_document());
@@ -209,6 +224,7 @@ void handle(const CorePtr& core, net::Request request, net::ResponseSinkPtr sink
   call->on_answer = [core](const Call& c, int code) { audit(*core, c, code); };
   Status status = authorize(call->request.identity, call->access);
   if (!status.ok()) return answer_failure(*call, status);
+  if (call->path.path == "/openapi/v2") return answer_openapi_v2(*call);
   Result<AnswerForm> form = negotiate_answer(call->request.headers.get("Accept"));
   if (!form.ok() && call->path.subresource != "log") return answer_failure(*call, form.error());
   if (form.ok()) call->form = *form;

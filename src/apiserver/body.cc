@@ -2,6 +2,7 @@
 #include "apiserver/body.h"
 
 #include "api/decode.h"
+#include "api/protobuf.h"
 #include "api/validate.h"
 #include "api/yaml.h"
 
@@ -18,6 +19,11 @@ Result<Json> read_body(const net::Request& request) {
   if (type == "application/yaml" || type == "application/apply-patch+yaml") {
     Result<Json> value = api::parse_yaml(request.body);
     if (!value.ok()) return bad_request("the body is not YAML: " + value.error().message());
+    return value;
+  }
+  if (type == api::kProtobufMediaType) {
+    Result<Json> value = api::parse_protobuf(request.body);
+    if (!value.ok()) return bad_request("the body is " + value.error().message());
     return value;
   }
   const bool is_json =

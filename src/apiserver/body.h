@@ -8,8 +8,8 @@
 
 namespace pelton::apiserver {
 
-/// Reads JSON or YAML by content type; "" counts as JSON. BadRequest for bad syntax,
-/// UnsupportedMediaType for protobuf and others, RequestEntityTooLarge over 3 MiB. An empty body is
+/// Reads JSON, YAML or protobuf by content type; "" counts as JSON. BadRequest for bad syntax,
+/// UnsupportedMediaType for others, RequestEntityTooLarge over 3 MiB. An empty body is
 /// null.
 base::Result<base::Json> read_body(const net::Request& request);
 

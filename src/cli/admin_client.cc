@@ -47,14 +47,13 @@ base::Result<std::unique_ptr<AdminClient>> AdminClient::make(world::World& world
                                                              const DataDirectory& directory) {
   auto config = ClusterConfig::read(world.files, directory);
   if (!config.ok()) {
-    return base::not_found(fmt::format(
-        "there is no cluster in {}; start one with 'pelton up --data-dir {}'", directory.root,
-        directory.root));
+    return base::not_found(
+        fmt::format("there is no cluster in {}; start one with 'pelton up --data-dir {}'",
+                    directory.root, directory.root));
   }
   PELTON_ASSIGN(const client::Kubeconfig admin,
                 kubeconfig_of(world.files, directory, "admin", config->port));
-  PELTON_ASSIGN(auto transport,
-                client::HttpsTransport::make(world.network, world.timers, admin));
+  PELTON_ASSIGN(auto transport, client::HttpsTransport::make(world.network, world.timers, admin));
   return std::unique_ptr<AdminClient>(new AdminClient(world, std::move(transport)));
 }
 
@@ -68,10 +67,9 @@ void AdminClient::wait_for_ready_nodes(std::vector<std::string> names, base::Dur
   });
   wait->timeout.start(timeout, [wait] {
     const std::vector<std::string> missing = wait->missing();
-    wait->finish(base::unavailable(
-        fmt::format("{} of {} nodes are not Ready: {}. Their logs say why (log/agent-{}.log)",
-                    missing.size(), wait->names.size(), base::join(missing, ", "),
-                    missing.empty() ? "" : missing.front())));
+    wait->finish(base::unavailable(fmt::format(
+        "{} of {} nodes are not Ready: {}. Their logs say why (log/agent-{}.log)", missing.size(),
+        wait->names.size(), base::join(missing, ", "), missing.empty() ? "" : missing.front())));
   });
   wait->informer.start();
 }

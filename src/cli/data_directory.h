@@ -16,8 +16,8 @@
 #include <string>
 #include <vector>
 
-#include "base/status.h"
 #include "agent/park.h"
+#include "base/status.h"
 #include "world/files.h"
 #include "world/processes.h"
 

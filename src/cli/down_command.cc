@@ -50,8 +50,7 @@ base::Status bring_down(os::OsWorld& os, const DataDirectory& directory, bool is
 int run_down(int argc, char** argv) {
   std::string path = default_data_directory();
   bool is_deleting = false;
-  Options options("pelton down",
-                  "Stops an embedded cluster: its pods, agents, server and network.",
+  Options options("pelton down", "Stops an embedded cluster: its pods, agents, server and network.",
                   "  pelton down                       # what was stored stays for the next up\n"
                   "  pelton down --data-dir /tmp/pelton --delete-data\n");
   options.text("--data-dir", path, "the cluster's data directory");

@@ -31,8 +31,8 @@ struct Observed {
 base::Result<Observed> observe(os::OsWorld& os, AdminClient& admin) {
   Observed observed;
   for (const char* kind : {"Node", "Pod", "Job", "JobSet"}) {
-    List list = await<List>(
-        os, [&](auto done) { admin.client().list(kind, "", {}, std::move(done)); });
+    List list =
+        await<List>(os, [&](auto done) { admin.client().list(kind, "", {}, std::move(done)); });
     if (!list.ok()) return std::move(list).status().with(fmt::format("listing {}s", kind));
     observed.kinds[kind] = std::move(list->items);
   }
@@ -54,11 +54,10 @@ base::Status explain(const ExplainOptions& chosen) {
   PELTON_ASSIGN(auto os, os::make_world({.log_level = base::Severity::Warning}));
   PELTON_ASSIGN(auto admin, AdminClient::make(os->world(), data_directory(chosen.data_dir)));
   PELTON_ASSIGN(const Observed observed, observe(*os, *admin));
-  PELTON_ASSIGN(
-      const placement::PodExplanation explanation,
-      placement::explain_pod(observed.objects("Node"), observed.objects("Pod"),
-                             observed.objects("Job"), observed.objects("JobSet"),
-                             chosen.namespace_name, chosen.name));
+  PELTON_ASSIGN(const placement::PodExplanation explanation,
+                placement::explain_pod(observed.objects("Node"), observed.objects("Pod"),
+                                       observed.objects("Job"), observed.objects("JobSet"),
+                                       chosen.namespace_name, chosen.name));
   if (chosen.output == "json") {
     fmt::print("{}\n", explanation.to_json().dump(2));
   } else {
@@ -72,11 +71,12 @@ base::Status explain(const ExplainOptions& chosen) {
 
 int run_explain(int argc, char** argv) {
   ExplainOptions chosen;
-  Options options("pelton explain",
-                  "Says why a pod is pending (the first binding constraint, with numbers), or where "
-                  "it is.",
-                  "  pelton explain pod train-workers-0-0-abcde\n"
-                  "  pelton explain pod web -n shop -o json\n");
+  Options options(
+      "pelton explain",
+      "Says why a pod is pending (the first binding constraint, with numbers), or where "
+      "it is.",
+      "  pelton explain pod train-workers-0-0-abcde\n"
+      "  pelton explain pod web -n shop -o json\n");
   options.positional("kind", chosen.kind, "pod");
   options.positional("name", chosen.name, "its name");
   options.text("-n,--namespace", chosen.namespace_name, "its namespace");

@@ -2,4 +2,6 @@
 // The executable: a table of verbs.
 #include "cli/verbs.h"
 
-int main(int argc, char** argv) { return pelton::cli::run(argc, argv); }
+int main(int argc, char** argv) {
+  return pelton::cli::run(argc, argv);
+}

@@ -60,9 +60,9 @@ class Start {
     auto process = world_.processes.spawn(std::move(spec), [this, name = part.name](auto state) {
       if (!waiting_.contains(name)) return;
       const std::string log = directory_.log(name);
-      finish(base::unavailable(fmt::format("{} ended with code {} before it served. Its log {}:\n{}",
-                                           name, state.shell_code(), log,
-                                           log_tail(world_.files, log))));
+      finish(base::unavailable(
+          fmt::format("{} ended with code {} before it served. Its log {}:\n{}", name,
+                      state.shell_code(), log, log_tail(world_.files, log))));
     });
     if (!process.ok()) return std::move(process).status().with("starting " + part.name);
     waiting_.insert(part.name);
@@ -108,12 +108,12 @@ void end_part(os::OsWorld& os, const RunRecord& record, base::Duration grace) {
   await<bool>(os, [&](std::function<void(bool)> done) {
     auto timer = std::make_shared<world::Timer>(world.timers);
     auto handle = std::make_shared<std::unique_ptr<world::Process>>();
-    auto attached = world.processes.attach(
-        record.pid, record.start_ticks, [done, timer, handle](world::ExitState) {
-          timer->cancel();
-          handle->reset();
-          done(true);
-        });
+    auto attached = world.processes.attach(record.pid, record.start_ticks,
+                                           [done, timer, handle](world::ExitState) {
+                                             timer->cancel();
+                                             handle->reset();
+                                             done(true);
+                                           });
     if (!attached.ok()) return done(false);
     *handle = std::move(attached).value();
     (*handle)->signal(SIGTERM).ignore("it may have just ended");

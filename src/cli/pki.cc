@@ -53,23 +53,23 @@ base::Status ensure_cluster_credentials(world::World& world, const DataDirectory
                   net::make_authority("pelton", {world.clock.now(), kLifetime}));
     PELTON_TRY(write_credential(world.files, directory, "ca", authority));
   }
-  PELTON_TRY(
-      ensure(world, directory, "apiserver", [](const auto& authority, const auto& validity) {
-        return net::issue_server(authority, "kube-apiserver",
-                                 {"127.0.0.1", "localhost", "kubernetes", "kubernetes.default",
-                                  "kubernetes.default.svc"},
-                                 validity);
-      }));
+  PELTON_TRY(ensure(world, directory, "apiserver", [](const auto& authority, const auto& validity) {
+    return net::issue_server(
+        authority, "kube-apiserver",
+        {"127.0.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"},
+        validity);
+  }));
   PELTON_TRY(ensure_client(world, directory, "admin", {"admin", {"system:masters"}}));
-  PELTON_TRY(ensure_client(world, directory, "controllers", {kControllersName, {"system:masters"}}));
+  PELTON_TRY(
+      ensure_client(world, directory, "controllers", {kControllersName, {"system:masters"}}));
   return ensure_client(world, directory, "apiserver-kubelet",
                        {kApiServerClientName, {"system:masters"}});
 }
 
 base::Status ensure_node_credentials(world::World& world, const DataDirectory& directory,
                                      const std::string& node) {
-  PELTON_TRY(ensure_client(world, directory, "node-" + node,
-                           {"system:node:" + node, {"system:nodes"}}));
+  PELTON_TRY(
+      ensure_client(world, directory, "node-" + node, {"system:node:" + node, {"system:nodes"}}));
   return ensure(world, directory, "node-" + node + "-serving",
                 [&](const auto& authority, const auto& validity) {
                   return net::issue_server(authority, "system:node:" + node, {node, "127.0.0.1"},

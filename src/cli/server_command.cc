@@ -12,8 +12,8 @@
 #include "cli/pki.h"
 #include "cli/verbs.h"
 #include "client/in_process.h"
-#include "control/reconcilers.h"
 #include "control/manager.h"
+#include "control/reconcilers.h"
 #include "net/http_server.h"
 #include "os/os_world.h"
 #include "os/self.h"
@@ -33,8 +33,8 @@ class Server {
       : os_(os), world_(os.world()), directory_(std::move(directory)) {}
 
   base::Status start(uint16_t port) {
-    PELTON_ASSIGN(lock_, world_.files.lock(directory_.lock(),
-                                           fmt::format("pid {}", os::process_id())));
+    PELTON_ASSIGN(lock_,
+                  world_.files.lock(directory_.lock(), fmt::format("pid {}", os::process_id())));
     PELTON_TRY(open_store());
     PELTON_TRY(start_api());
     PELTON_TRY(listen(port));
@@ -44,9 +44,7 @@ class Server {
   }
 
   void run() {
-    os_.on_stop_signal([this](int) {
-      front_->stop(kStopGrace, [this] { os_.stop(); });
-    });
+    os_.on_stop_signal([this](int) { front_->stop(kStopGrace, [this] { os_.stop(); }); });
     os_.run();
     withdraw_part(os_, directory_, "server");
   }
@@ -96,7 +94,8 @@ class Server {
   void start_controllers() {
     transport_ = std::make_unique<client::InProcessTransport>(
         api_->handler(), net::Identity{kControllersName, {"system:masters"}}, world_.timers);
-    manager_ = std::make_unique<control::Manager>(world_, *transport_, control::make_reconcilers(world_.clock.now()));
+    manager_ = std::make_unique<control::Manager>(world_, *transport_,
+                                                  control::make_reconcilers(world_.clock.now()));
     manager_->start();
   }
 

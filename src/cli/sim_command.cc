@@ -28,10 +28,11 @@ base::Json to_json(const scenario::Outcome& o) {
 }
 
 void print(const scenario::Outcome& o, const std::string& path) {
-  fmt::print("seed {:<6} trace {:016x}  {:7.1f} s virtual  {:8} events  {} completed, {} failed; "
-             "broke: {} nodes, {} links, {} servers, {} controllers\n",
-             o.seed, o.trace_hash, o.virtual_time.to_seconds(), o.events, o.completed, o.failed,
-             o.node_deaths, o.partitions, o.server_crashes, o.controller_crashes);
+  fmt::print(
+      "seed {:<6} trace {:016x}  {:7.1f} s virtual  {:8} events  {} completed, {} failed; "
+      "broke: {} nodes, {} links, {} servers, {} controllers\n",
+      o.seed, o.trace_hash, o.virtual_time.to_seconds(), o.events, o.completed, o.failed,
+      o.node_deaths, o.partitions, o.server_crashes, o.controller_crashes);
   if (o.violations.empty()) return;
   for (const std::string& line : o.log_tail) fmt::print("    {}\n", line);
   for (const std::string& what : o.violations) fmt::print("  VIOLATED: {}\n", what);

@@ -23,11 +23,12 @@ base::Json observe(os::OsWorld& os, const DataDirectory& directory, AdminClient&
                                           {"processes", base::Json::array()},
                                           {"nodes", base::Json::array()}});
   for (const RunRecord& part : running(world.files, world.processes, directory)) {
-    status.child("processes").push_back(base::Json::object(
-        {{"name", part.name}, {"pid", part.pid}, {"log", directory.log(part.name)}}));
+    status.child("processes")
+        .push_back(base::Json::object(
+            {{"name", part.name}, {"pid", part.pid}, {"log", directory.log(part.name)}}));
   }
-  const NodeList nodes = await<NodeList>(
-      os, [&](auto done) { admin.client().list("Node", "", {}, std::move(done)); });
+  const NodeList nodes =
+      await<NodeList>(os, [&](auto done) { admin.client().list("Node", "", {}, std::move(done)); });
   if (!nodes.ok()) {
     status.set("apiError", nodes.status().message());
     return status;
@@ -36,8 +37,7 @@ base::Json observe(os::OsWorld& os, const DataDirectory& directory, AdminClient&
     status.child("nodes").push_back(base::Json::object(
         {{"name", api::name_of(node)},
          {"ready", api::is_condition_true(node, "Ready")},
-         {"virtualAccelerators",
-          api::label_of(node, "pelton.dev/virtual-accelerator") == "true"},
+         {"virtualAccelerators", api::label_of(node, "pelton.dev/virtual-accelerator") == "true"},
          {"allocatable", node.at("status.allocatable")}}));
   }
   return status;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// `pelton up`: checks everything first, then makes credentials, the network and the processes.
+// `pelton up`: checks everything first, then makes credentials, the network and the processes. In a
+// cluster that runs, it starts what is missing: a killed server or agent, or more nodes.
 #include <fmt/format.h>
 
-#include <set>
+#include <map>
 
 #include "agent/cluster_network.h"
 #include "agent/park.h"
@@ -32,7 +33,9 @@ struct UpOptions {
 class Up {
  public:
   Up(os::OsWorld& os, UpOptions options)
-      : os_(os), world_(os.world()), options_(std::move(options)),
+      : os_(os),
+        world_(os.world()),
+        options_(std::move(options)),
         directory_(data_directory(options_.data_dir)) {}
 
   base::Status run() {
@@ -44,11 +47,12 @@ class Up {
   }
 
   void print_summary() const {
-    fmt::print("\nThe cluster is up. Try:\n"
-               "  export KUBECONFIG={}\n"
-               "  kubectl get nodes\n"
-               "Stop it with: pelton down --data-dir {}\n",
-               directory_.kubeconfig(), directory_.root);
+    fmt::print(
+        "\nThe cluster is up. Try:\n"
+        "  export KUBECONFIG={}\n"
+        "  kubectl get nodes\n"
+        "Stop it with: pelton down --data-dir {}\n",
+        directory_.kubeconfig(), directory_.root);
   }
 
  private:
@@ -60,14 +64,22 @@ class Up {
     }
     PELTON_TRY(read_park());
     for (const RunRecord& record : running(world_.files, world_.processes, directory_)) {
-      if (record.name == "server") {
-        return {base::Code::FailedPrecondition,
-                fmt::format("{} is in use: its server runs as pid {}. Stop it with 'pelton down "
-                            "--data-dir {}', or choose another directory",
-                            directory_.root, record.pid, directory_.root)};
-      }
+      alive_[record.name] = record.pid;
     }
-    return base::ok();
+    if (!alive_.contains("server") || missing_agents().size() > 0) return base::ok();
+    return {base::Code::FailedPrecondition,
+            fmt::format("{} is in use: its server runs as pid {}, and nothing is missing. Stop it "
+                        "with 'pelton down --data-dir {}', or choose another directory",
+                        directory_.root, alive_["server"], directory_.root)};
+  }
+
+  /// Of the park's machines, those without a running agent.
+  std::vector<std::string> missing_agents() const {
+    std::vector<std::string> missing;
+    for (const agent::Machine& machine : park_.machines) {
+      if (!alive_.contains("agent-" + machine.node_name)) missing.push_back(machine.node_name);
+    }
+    return missing;
   }
 
   /// From the flag; else the one that this cluster has; else a default one.
@@ -117,26 +129,21 @@ class Up {
   }
 
   base::Status start_server() {
-    Part server{"server", {"server", "--data-dir", directory_.root}};
-    if (options_.port != 0) {
-      server.arguments.insert(server.arguments.end(), {"--port", std::to_string(options_.port)});
+    if (!alive_.contains("server")) {
+      Part server{"server", {"server", "--data-dir", directory_.root}};
+      if (options_.port != 0) {
+        server.arguments.insert(server.arguments.end(), {"--port", std::to_string(options_.port)});
+      }
+      PELTON_TRY(start_parts(os_, directory_, {server}, kStartTimeout));
     }
-    PELTON_TRY(start_parts(os_, directory_, {server}, kStartTimeout));
     PELTON_ASSIGN(const ClusterConfig config, ClusterConfig::read(world_.files, directory_));
     fmt::print("server     https://127.0.0.1:{}\n", config.port);
     return base::ok();
   }
 
-  /// Agents that outlived a killed server run on.
   base::Status start_agents() {
-    std::set<std::string> alive;
-    for (const RunRecord& r : running(world_.files, world_.processes, directory_)) {
-      alive.insert(r.name);
-    }
     std::vector<Part> parts;
-    for (const agent::Machine& machine : park_.machines) {
-      const std::string& node = machine.node_name;
-      if (alive.contains("agent-" + node)) continue;
+    for (const std::string& node : missing_agents()) {
       parts.push_back({"agent-" + node, {"agent", "--data-dir", directory_.root, "--node", node}});
     }
     fmt::print("agents     {} to start, {} there\n", parts.size(),
@@ -146,9 +153,8 @@ class Up {
 
   base::Status wait_for_nodes() {
     PELTON_ASSIGN(auto admin, AdminClient::make(world_, directory_));
-    PELTON_TRY(await<base::Status>(os_, [&](auto done) {
-      admin->wait_for_ready_nodes(node_names(), kStartTimeout, done);
-    }));
+    PELTON_TRY(await<base::Status>(
+        os_, [&](auto done) { admin->wait_for_ready_nodes(node_names(), kStartTimeout, done); }));
     fmt::print("nodes      {} Ready\n", park_.machines.size());
     fmt::print("kubeconfig {}\n", directory_.kubeconfig());
     return base::ok();
@@ -165,22 +171,25 @@ class Up {
   UpOptions options_;
   DataDirectory directory_;
   agent::Park park_;
+  std::map<std::string, int> alive_;  ///< parts that run already: name -> pid
 };
 
 }  // namespace
 
 int run_up(int argc, char** argv) {
   UpOptions chosen;
-  Options options("pelton up",
-                  "Starts an embedded cluster: API server with controllers, and one agent per node, "
-                  "as processes that outlive this terminal.",
-                  "  pelton up                                   # one node, this machine\n"
-                  "  pelton up --nodes 4 --park examples/parks/small.yaml --data-dir /tmp/pelton\n"
-                  "  kubectl --kubeconfig \"$(pelton kubeconfig)\" get nodes\n");
+  Options options(
+      "pelton up",
+      "Starts an embedded cluster: API server with controllers, and one agent per node, "
+      "as processes that outlive this terminal.",
+      "  pelton up                                   # one node, this machine\n"
+      "  pelton up --nodes 4 --park examples/parks/small.yaml --data-dir /tmp/pelton\n"
+      "  kubectl --kubeconfig \"$(pelton kubeconfig)\" get nodes\n");
   options.number("--nodes", chosen.nodes, "how many machines of the park to start; 0: all");
   options.text("--park", chosen.park, "park file: machine types, zones, images");
   options.text("--data-dir", chosen.data_dir, "where the cluster keeps everything");
-  options.number("--port", chosen.port, "of the API server on 127.0.0.1; 0: as before, or a free one");
+  options.number("--port", chosen.port,
+                 "of the API server on 127.0.0.1; 0: as before, or a free one");
   if (auto code = options.parse(argc, argv)) return *code;
   auto os = os::make_world({.log_level = base::Severity::Warning});
   base::Status status = os.status();

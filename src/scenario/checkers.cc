@@ -128,8 +128,8 @@ void Checkers::on_acknowledged(const std::string& key, uint64_t revision) {
 
 void Checkers::on_reopened(const std::vector<store::Entry>& entries, uint64_t revision) {
   if (revision < revision_) {
-    violate(fmt::format("the store came back at revision {}, but had shown {}", revision,
-                        revision_));
+    violate(
+        fmt::format("the store came back at revision {}, but had shown {}", revision, revision_));
   }
   std::map<std::string, Stored> found;
   for (const store::Entry& entry : entries) {
@@ -139,9 +139,9 @@ void Checkers::on_reopened(const std::vector<store::Entry>& entries, uint64_t re
   for (const auto& [key, answered] : acknowledged_) {
     auto it = found.find(key);
     if (it == found.end() ? !delete_asked_.contains(key) : it->second.revision < answered) {
-      violate(fmt::format("{} was acknowledged at revision {} and came back {}", key, answered,
-                          it == found.end() ? "absent"
-                                            : fmt::format("at {}", it->second.revision)));
+      violate(
+          fmt::format("{} was acknowledged at revision {} and came back {}", key, answered,
+                      it == found.end() ? "absent" : fmt::format("at {}", it->second.revision)));
     }
   }
   for (const auto& [key, stored] : state_) {

@@ -4,7 +4,8 @@
 //
 //   - resourceVersions grow; none is shown twice
 //   - no acknowledged write is lost by a crash of the server
-//   - no accelerator is given to two pods: the pods bound to a node and not ended never ask for more
+//   - no accelerator is given to two pods: the pods bound to a node and not ended never ask for
+//   more
 //     than it has, and no more processes live on it
 //   - a gang is bound whole: the first time that any of its pods is bound, all of them are
 //   - in the end every JobSet has ended, or says why not
@@ -56,8 +57,8 @@ class Checkers {
   uint64_t revision_ = 0;
   std::map<std::string, uint64_t> acknowledged_;  ///< key -> newest revision answered
   std::set<std::string> delete_asked_;
-  std::map<std::string, std::set<std::string>> pods_on_;    ///< node -> keys of pods bound to it
-  std::map<std::string, std::set<std::string>> bound_of_;   ///< gang -> keys of bound pods
+  std::map<std::string, std::set<std::string>> pods_on_;   ///< node -> keys of pods bound to it
+  std::map<std::string, std::set<std::string>> bound_of_;  ///< gang -> keys of bound pods
   std::set<std::string> started_gangs_;
   std::set<std::string> touched_nodes_, touched_gangs_;
   std::vector<std::string> violations_;

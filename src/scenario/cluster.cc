@@ -22,7 +22,9 @@ constexpr size_t kUserCaller = 0, kControllersCaller = 1, kFirstNodeCaller = 2;
 constexpr Duration kWatchInterval = Duration::milliseconds(20);
 constexpr Duration kRetry = Duration::milliseconds(200);
 
-std::string node_name(size_t index) { return fmt::format("node-{}", index); }
+std::string node_name(size_t index) {
+  return fmt::format("node-{}", index);
+}
 
 }  // namespace
 
@@ -107,8 +109,8 @@ bool Cluster::has_ended() const {
   if (submitted_ < jobsets_.size()) return false;
   size_t ended = 0;
   for (const Json* jobset : checkers_.objects("jobsets")) {
-    ended += api::is_condition_true(*jobset, "Completed") ||
-             api::is_condition_true(*jobset, "Failed");
+    ended +=
+        api::is_condition_true(*jobset, "Completed") || api::is_condition_true(*jobset, "Failed");
   }
   return ended == jobsets_.size();
 }

@@ -50,9 +50,9 @@ class CheckersTest : public testing::Test {
   void node(const std::string& name, int chips) {
     put("/core/nodes//" + name,
         Json::object({{"metadata", Json::object({{"name", name}})},
-                      {"status", Json::object({{"allocatable",
-                                                Json::object({{"google.com/tpu",
-                                                               std::to_string(chips)}})}})}}));
+                      {"status",
+                       Json::object({{"allocatable", Json::object({{"google.com/tpu",
+                                                                    std::to_string(chips)}})}})}}));
   }
   void jobset(const std::string& name, int pods) {
     Json object = Json::object({{"metadata", Json::object({{"name", name}, {"uid", name}})}});
@@ -70,8 +70,7 @@ class CheckersTest : public testing::Test {
     object.make("spec").set("nodeName", node);
     object.make("spec.containers")
         .push_back(Json::object(
-            {{"resources",
-              Json::object({{"limits", Json::object({{"google.com/tpu", "1"}})}})}}));
+            {{"resources", Json::object({{"limits", Json::object({{"google.com/tpu", "1"}})}})}}));
     put("/core/pods/default/" + name, object);
   }
   uint64_t revision_ = 0;

@@ -33,8 +33,7 @@ class AcknowledgingSink final : public net::ResponseSink {
   void acknowledge() {
     auto object = base::Json::parse(body_);
     if (!object.ok()) return;
-    const api::ResourceInfo* resource =
-        api::Registry::builtin().find_kind(api::gvk_of(*object));
+    const api::ResourceInfo* resource = api::Registry::builtin().find_kind(api::gvk_of(*object));
     auto revision = base::parse_int(api::resource_version_of(*object));
     if (!resource || !revision.ok() || resource->is_virtual) return;
     checkers_.on_acknowledged(
@@ -100,7 +99,9 @@ void ServerProcess::serve() {
   is_serving_ = true;
 }
 
-void ServerProcess::fail(base::Status status) { status_ = std::move(status); }
+void ServerProcess::fail(base::Status status) {
+  status_ = std::move(status);
+}
 
 net::Handler ServerProcess::handler_for(const net::Identity& identity) {
   return [this, identity, next = api_->handler()](net::Request request, net::ResponseSinkPtr sink) {

@@ -14,8 +14,7 @@ class SimTransport final : public client::Transport {
  public:
   SimTransport(const world::World& world, size_t caller)
       : client_(world.network, world.timers, {.connect_timeout = base::Duration::seconds(2)}),
-        endpoint_{{ServerProcess::kHost,
-                   static_cast<uint16_t>(ServerProcess::kFirstPort + caller)},
+        endpoint_{{ServerProcess::kHost, static_cast<uint16_t>(ServerProcess::kFirstPort + caller)},
                   nullptr,
                   ""} {}
   std::unique_ptr<net::Exchange> send(net::Request request, net::ResponseEvents events) override {

@@ -40,8 +40,8 @@ Json running_status(const Json& pod, base::Instant now) {
   return Json::object(
       {{"phase", "Running"},
        {"startTime", base::format_time(now)},
-       {"conditions", Json::array({condition("Ready", "True", now),
-                                   condition("ContainersReady", "True", now)})},
+       {"conditions",
+        Json::array({condition("Ready", "True", now), condition("ContainersReady", "True", now)})},
        {"containerStatuses",
         container_status(
             pod, Json::object({{"running", Json::object({{"startedAt", base::format_time(now)}})}}),
@@ -53,12 +53,11 @@ Json ended_status(const Json& pod, int exit_code, base::Instant now) {
                                         {"reason", exit_code == 0 ? "Completed" : "Error"},
                                         {"startedAt", base::format_time(now)},
                                         {"finishedAt", base::format_time(now)}});
-  return Json::object(
-      {{"phase", exit_code == 0 ? "Succeeded" : "Failed"},
-       {"conditions", Json::array({condition("Ready", "False", now),
-                                   condition("ContainersReady", "False", now)})},
-       {"containerStatuses",
-        container_status(pod, Json::object({{"terminated", terminated}}), false)}});
+  return Json::object({{"phase", exit_code == 0 ? "Succeeded" : "Failed"},
+                       {"conditions", Json::array({condition("Ready", "False", now),
+                                                   condition("ContainersReady", "False", now)})},
+                       {"containerStatuses",
+                        container_status(pod, Json::object({{"terminated", terminated}}), false)}});
 }
 
 bool is_terminal(const Json& pod) {
@@ -107,9 +106,8 @@ std::map<std::string, std::string> SimulatedKubelet::running() const {
 
 void SimulatedKubelet::heartbeat() {
   heartbeat_timer_.start(kHeartbeat, [this] { heartbeat(); });
-  client_.get({"Node", "", options_.node_name}, [this](const base::Result<Json>& node) {
-    report_node(node);
-  });
+  client_.get({"Node", "", options_.node_name},
+              [this](const base::Result<Json>& node) { report_node(node); });
   renew_lease();
 }
 
@@ -129,9 +127,9 @@ void SimulatedKubelet::report_node(const base::Result<Json>& node) {
   Json object = Json::object(
       {{"apiVersion", "v1"},
        {"kind", "Node"},
-       {"metadata", Json::object({{"name", options_.node_name},
-                                  {"labels", Json::object({{"kubernetes.io/hostname",
-                                                            options_.node_name}})}})},
+       {"metadata",
+        Json::object({{"name", options_.node_name},
+                      {"labels", Json::object({{"kubernetes.io/hostname", options_.node_name}})}})},
        {"status", Json::object({{"capacity", amounts}, {"allocatable", amounts}})}});
   api::set_condition(object, {"Ready", "True", "KubeletReady", ""}, world_.clock.now());
   client_.create(object, [](const auto&) {});
@@ -140,9 +138,8 @@ void SimulatedKubelet::report_node(const base::Result<Json>& node) {
 void SimulatedKubelet::renew_lease() {
   const client::ObjectKey key{"Lease", kLeaseNamespace, options_.node_name};
   const std::string now = base::format_micro_time(world_.clock.now());
-  const Json spec = Json::object({{"holderIdentity", options_.node_name},
-                                  {"leaseDurationSeconds", 5},
-                                  {"renewTime", now}});
+  const Json spec = Json::object(
+      {{"holderIdentity", options_.node_name}, {"leaseDurationSeconds", 5}, {"renewTime", now}});
   client_.patch(key, client::PatchType::Merge, Json::object({{"spec", spec}}), "",
                 [this, spec](const base::Result<Json>& answer) {
                   if (answer.ok() || answer.error().code() != base::Code::NotFound) return;
@@ -216,17 +213,16 @@ void SimulatedKubelet::send_report(const std::string& uid) {
   Run& run = *it->second;
   run.is_sending = true;
   const Json sent = *run.unsent;
-  const Json patch =
-      Json::object({{"metadata", Json::object({{"uid", uid}})}, {"status", sent}});
+  const Json patch = Json::object({{"metadata", Json::object({{"uid", uid}})}, {"status", sent}});
   client_.patch(client::key_of(run.pod), client::PatchType::Merge, patch, "status",
                 [this, uid, sent](const base::Result<Json>& answer) {
                   auto found = runs_.find(uid);
                   if (found == runs_.end()) return;
                   Run& reported = *found->second;
                   reported.is_sending = false;
-                  const bool is_settled =
-                      answer.ok() || answer.error().code() == base::Code::NotFound ||
-                      answer.error().code() == base::Code::Conflict;
+                  const bool is_settled = answer.ok() ||
+                                          answer.error().code() == base::Code::NotFound ||
+                                          answer.error().code() == base::Code::Conflict;
                   if (is_settled && reported.unsent == sent) reported.unsent.reset();
                   if (reported.unsent) {
                     reported.retry.start(kRetry, [this, uid] { send_report(uid); });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A node agent whose pods are timers: registers its Node, renews its Lease, runs the pods that are
-// bound to it for as long as the workload says, and reports them through the API as a real one does.
+// bound to it for as long as the workload says, and reports them through the API as a real one
+// does.
 //
 // Destroying it is the death of the node: its pods stop. A successor on the same node finds pods
 // that the API believes to be running and reports them as failed, as after a reboot.

@@ -147,8 +147,8 @@ Status read_faults(const Json& json, Spec& spec) {
   reader.recurring("partitions", spec.partitions);
   reader.recurring("serverCrashes", spec.server_crashes);
   reader.recurring("controllerCrashes", spec.controller_crashes);
-  return reader.finish({"messageDelay", "lostMessages", "nodeDeaths", "partitions",
-                        "serverCrashes", "controllerCrashes"});
+  return reader.finish({"messageDelay", "lostMessages", "nodeDeaths", "partitions", "serverCrashes",
+                        "controllerCrashes"});
 }
 
 }  // namespace

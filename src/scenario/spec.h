@@ -50,11 +50,11 @@ struct Recurring {
 
 struct WorkloadSpec {
   int64_t jobsets = 1;
-  CountRange pods;             ///< of each JobSet's one replicated job
-  int64_t accelerators = 1;    ///< per pod
-  DurationRange run;           ///< how long a pod works
-  DurationRange arrive;        ///< when the JobSet is created
-  double failing = 0;          ///< share of pods that end with exit code 1
+  CountRange pods;           ///< of each JobSet's one replicated job
+  int64_t accelerators = 1;  ///< per pod
+  DurationRange run;         ///< how long a pod works
+  DurationRange arrive;      ///< when the JobSet is created
+  double failing = 0;        ///< share of pods that end with exit code 1
   int64_t max_restarts = 0;
 };
 

@@ -19,13 +19,13 @@ Json pod_template(const Spec& spec, const WorkloadSpec& workload, size_t entry) 
   if (!spec.accelerators.empty() && workload.accelerators > 0) {
     limits.set(spec.accelerators.begin()->first, std::to_string(workload.accelerators));
   }
-  const Json container = Json::object({{"name", "main"},
-                                       {"image", "busybox"},
-                                       {"resources", Json::object({{"limits", limits}})}});
+  const Json container = Json::object(
+      {{"name", "main"}, {"image", "busybox"}, {"resources", Json::object({{"limits", limits}})}});
   return Json::object(
-      {{"metadata", Json::object({{"labels", Json::object({{kEntryLabel, std::to_string(entry)}})}})},
-       {"spec", Json::object({{"restartPolicy", "Never"},
-                              {"containers", Json::array({container})}})}});
+      {{"metadata",
+        Json::object({{"labels", Json::object({{kEntryLabel, std::to_string(entry)}})}})},
+       {"spec",
+        Json::object({{"restartPolicy", "Never"}, {"containers", Json::array({container})}})}});
 }
 
 }  // namespace
@@ -45,8 +45,8 @@ std::vector<WorkloadItem> make_workload(const Spec& spec, base::Rng& rng) {
       Json jobset = Json::object(
           {{"apiVersion", "jobset.x-k8s.io/v1alpha2"},
            {"kind", "JobSet"},
-           {"metadata", Json::object({{"name", fmt::format("js-{}-{}", entry, i)},
-                                      {"namespace", "default"}})},
+           {"metadata",
+            Json::object({{"name", fmt::format("js-{}-{}", entry, i)}, {"namespace", "default"}})},
            {"spec",
             Json::object({{"failurePolicy", Json::object({{"maxRestarts", w.max_restarts}})},
                           {"replicatedJobs", Json::array({replicated})}})}});

@@ -6,7 +6,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from cluster import PELTON, ClusterTest, pod
+from cluster import PELTON, ClusterTest, eventually, pod
 
 
 class BadInput(ClusterTest):
@@ -61,10 +61,11 @@ class BadInput(ClusterTest):
         lost = pod("lost", "true")
         lost["spec"]["containers"][0]["image"] = "example.com/nobody/knows:1"
         self.cluster.apply(lost)
-        self.kubectl("wait", "pod/lost", "--timeout=20s",
-                     "--for=jsonpath={.status.containerStatuses[0].state.waiting.reason}")
-        waiting = self.cluster.get("pod", "lost")["status"]["containerStatuses"][0]["state"]["waiting"]
-        self.assertIn(waiting["reason"], ("ErrImagePull", "ImagePullBackOff"))
+        def refused_image():
+            statuses = self.cluster.get("pod", "lost")["status"].get("containerStatuses") or [{}]
+            state = statuses[0].get("state", {}).get("waiting", {})
+            return state if state.get("reason") in ("ErrImagePull", "ImagePullBackOff") else None
+        waiting = eventually(refused_image, what="ErrImagePull")
         self.assertIn("example.com/nobody/knows:1", waiting["message"])
         self.assertIn("images", waiting["message"], "the message says where to map it")
         self.kubectl("delete", "pod", "lost")

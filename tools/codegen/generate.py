@@ -13,6 +13,7 @@ import re
 
 import schema
 import views
+import wire
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HEAD = """// SPDX-License-Identifier: Apache-2.0
@@ -72,6 +73,8 @@ def main():
     types = schema.load(parser.parse_args().crds)
     (ROOT / "src/api/tables").mkdir(exist_ok=True)
     (ROOT / "src/api/tables/types.cc").write_text(table(types))
+    (ROOT / "src/api/tables/wire.cc").write_text(
+        wire.table(wire.load(types), HEAD.format(source=wire.MODULES["api"] + "'s Go types")))
     for name, text in views.headers(types, HEAD.format(source="the kinds in api/tables/")).items():
         (ROOT / "src/api/views" / name).write_text(text)
 
