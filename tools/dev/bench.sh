@@ -3,7 +3,7 @@
 
 verb_bench() {
   local only=${1:-} script ran=0
-  need_packages build run
+  need_packages build run bench
   need_jax
   build_preset release pelton
   for script in bench/*.sh bench/*.py; do

@@ -69,7 +69,7 @@ need_jax() { need_venv jax examples/train-gpt/requirements.txt; }
 need_kubectl() { need_venv kubectl tools/dev/kubectl-requirements.txt; }
 
 verb_setup() {
-  need_packages build run test all
+  need_packages build run test all format bench
   need_kubectl
   need_jax
   say "All that ./dev needs is installed."

@@ -9,7 +9,8 @@ run_ctest() {
   local preset=$1 status=0
   shift
   mkdir -p "$REPORTS/$preset"
-  GTEST_OUTPUT=xml:$REPORTS/$preset/ ctest --test-dir "build/$preset" --no-tests=ignore --progress \
+  GTEST_OUTPUT=xml:$REPORTS/$preset/ KUBECTL=$PELTON_CACHE/venvs/kubectl/bin/kubectl \
+    ctest --test-dir "build/$preset" --no-tests=ignore --progress -j "$(nproc)" \
     --output-on-failure --output-junit "$REPORTS/$preset.ctest.xml" \
     --test-output-size-passed 1000000 --test-output-size-failed 1000000 "$@" >&2 || status=$?
   return "$status"
