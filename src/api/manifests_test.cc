@@ -3,32 +3,31 @@
 // (../shared/manifests), those too. Each is decoded, defaulted and validated as the server does.
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
-#include <sstream>
-
 #include "api/decode.h"
 #include "api/defaults.h"
 #include "api/object.h"
 #include "api/validate.h"
 #include "api/yaml.h"
+#include "os/files.h"
+#include "os/loop.h"
 
 namespace pelton::api {
 namespace {
 
 using base::Json;
-namespace fs = std::filesystem;
 
-std::string read_file(const fs::path& path) {
-  std::ifstream in(path);
-  std::stringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
+class Manifests : public testing::Test {
+ protected:
+  int check_file(const std::string& path);
+  std::unique_ptr<os::Loop> loop_ = std::move(os::Loop::make()).value();
+  os::OsFiles files_{*loop_, PELTON_SOURCE_DIR};
+};
 
 // Validates every object of a kind that we serve; returns how many there were.
-int check_file(const fs::path& path) {
-  auto documents = parse_yaml_documents(read_file(path));
+int Manifests::check_file(const std::string& path) {
+  auto text = files_.read(path);
+  EXPECT_TRUE(text.ok()) << text.status().to_string();
+  auto documents = parse_yaml_documents(text.ok() ? *text : "");
   EXPECT_TRUE(documents.ok()) << path << ": " << documents.status().to_string();
   if (!documents.ok()) return 0;
   int count = 0;
@@ -50,21 +49,22 @@ int check_file(const fs::path& path) {
   return count;
 }
 
-TEST(Manifests, OfThisTreeAreAccepted) {
-  EXPECT_GT(check_file(fs::path(PELTON_SOURCE_DIR) / "examples/train-gpt/jobset.yaml"), 0);
+TEST_F(Manifests, OfThisTreeAreAccepted) {
+  EXPECT_GT(check_file("examples/train-gpt/jobset.yaml"), 0);
 }
 
-TEST(Manifests, PublishedOnesAreAccepted) {
-  const fs::path directory = fs::path(PELTON_SOURCE_DIR) / "../shared/manifests/jobset";
-  if (!fs::is_directory(directory)) GTEST_SKIP() << "no published manifests in ../shared/manifests";
+TEST_F(Manifests, PublishedOnesAreAccepted) {
+  const std::string directory = "../shared/manifests/jobset";
+  auto entries = files_.list(directory);
+  if (!entries.ok()) GTEST_SKIP() << "no published manifests in ../shared/manifests";
   int count = 0;
-  for (const auto& entry : fs::directory_iterator(directory)) {
-    const std::string name = entry.path().filename().string();
+  for (const world::DirectoryEntry& entry : *entries) {
     // Needs JobSet's gate InPlaceRestart, which is off; a template with placeholders for numbers.
-    if (name == "jobset-main-container-mode.yaml" || name == "nccl-test-a4x-max-jobset.yaml") {
+    if (entry.name == "jobset-main-container-mode.yaml" ||
+        entry.name == "nccl-test-a4x-max-jobset.yaml") {
       continue;
     }
-    if (entry.path().extension() == ".yaml") count += check_file(entry.path());
+    if (entry.name.ends_with(".yaml")) count += check_file(directory + "/" + entry.name);
   }
   EXPECT_GE(count, 5);
 }
