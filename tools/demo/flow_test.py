@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tests of the demo from beginning to end, against fake_cluster.py instead of a cluster."""
 
+import fcntl
 import os
 import pathlib
 import re
@@ -53,6 +54,14 @@ class TheDemo(unittest.TestCase):
     self.assertIn("pelton down --data-dir", again.stdout)
     self.assertTrue(self.data.exists())
     subprocess.run([FAKE, "down", "--data-dir", str(self.data)], check=True)
+
+  def test_two_demos_take_turns(self):
+    with open(self.directory / "checkpoints.lock", "w", encoding="utf-8") as other:
+      fcntl.flock(other, fcntl.LOCK_EX)
+      done = self.run_demo()
+    self.assertEqual(done.returncode, 1)
+    self.assertIn("another demo runs", done.stdout)
+    self.assertFalse(self.data.exists())
 
   def test_ctrl_c_leaves_nothing(self):
     for number in (signal.SIGINT, signal.SIGTERM):

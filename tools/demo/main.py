@@ -6,6 +6,7 @@ the job completed after the loss, all ranks hold the same parameters, and the lo
 """
 
 import argparse
+import fcntl
 import json
 import os
 import pathlib
@@ -257,8 +258,30 @@ def parse(argv):
   return parser.parse_args(argv)
 
 
+def lock(checkpoints):
+  """Returns the held lock: the job's checkpoints are in one place, so demos take turns.
+
+  Raises BlockingIOError where another demo runs.
+  """
+  path = pathlib.Path(f"{checkpoints}.lock")
+  path.parent.mkdir(parents=True, exist_ok=True)
+  file = open(path, "w", encoding="utf-8")
+  fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  return file
+
+
 def main(argv):
   arguments = parse(argv)
+  try:
+    held = lock(arguments.checkpoints)
+  except BlockingIOError:
+    print("error: another demo runs on this machine; wait for its end, or stop it with Ctrl-C there")
+    return 1
+  with held:
+    return show(arguments)
+
+
+def show(arguments):
   for number in (signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.default_int_handler)
   with tempfile.TemporaryDirectory(prefix="pelton-demo-keys-") as scratch:
