@@ -117,6 +117,12 @@ class Demo:
   def now(self):
     return time.monotonic() - self.started
 
+  def path(self):
+    """Returns the command after which those that are printed can be copied."""
+    directories = [str(pathlib.Path(program).absolute().parent)
+                   for program in (self.arguments.pelton, self.arguments.kubectl)]
+    return f"export PATH={':'.join(directories)}:$PATH"
+
   # ---- the cluster ----
 
   def pelton(self, *words):
@@ -127,11 +133,11 @@ class Demo:
   def up(self):
     """Starts the cluster. Raises RuntimeError."""
     shutil.rmtree(self.checkpoints, ignore_errors=True)  # the demo tells the whole story each time
+    self.screen.tell(f"$ {self.path()}")
     if self.pelton("up", "--nodes", "4", "--park", PARK, "--data-dir", str(self.data)) != 0:
       raise RuntimeError(f"pelton up failed (see above; logs: {self.data}/log)")
     self.kubectl = kube.Kubectl(self.arguments.kubectl, self.kubeconfig, self.screen.tell)
-    self.screen.tell(f"$ export KUBECONFIG={self.kubeconfig} "
-                     f"PATH={pathlib.Path(self.arguments.kubectl).parent}:$PATH")
+    self.screen.tell(f"$ export KUBECONFIG={self.kubeconfig}")
     config = json.loads(self.kubectl.quietly("config", "view", "--raw", "--minify", "-o", "json"))
     self.connect = lambda: kube.Api(config, self.scratch)
     self.api = self.connect()
@@ -226,8 +232,7 @@ class Demo:
 
   def close(self, wrong):
     kept = self.arguments.keep
-    commands = [f"export KUBECONFIG={self.kubeconfig} "
-                f"PATH={pathlib.Path(self.arguments.kubectl).parent}:$PATH",
+    commands = [f"{self.path()} KUBECONFIG={self.kubeconfig}",
                 "kubectl get pods -o wide", "kubectl describe jobset train-gpt",
                 f"pelton explain pod NAME --data-dir {self.data}",
                 f"pelton down --data-dir {self.data}"] if kept else [
@@ -275,7 +280,7 @@ def main(argv):
   try:
     held = lock(arguments.checkpoints)
   except BlockingIOError:
-    print("error: another demo runs on this machine; wait for its end, or stop it with Ctrl-C there")
+    print("error: another demo runs on this machine; wait for its end, or stop it there (Ctrl-C)")
     return 1
   with held:
     return show(arguments)
