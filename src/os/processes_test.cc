@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/strings.h"
+#include "os/self.h"
 #include "os/test_world.h"
 
 namespace pelton::os {
@@ -153,6 +154,18 @@ TEST_F(ProcessesTest, AChildHasNoDescriptorOfOursAndNoBlockedSignal) {
   for (const char* ours : {"secret", "eventpoll", "eventfd", "signalfd"}) {
     EXPECT_EQ(descriptors.find(ours), std::string::npos) << descriptors;
   }
+}
+
+TEST_F(ProcessesTest, ARaisedLimitOfOpenFilesIsOursAlone) {
+  const auto limit_of_a_child = [&] {
+    ProcessSpec spec = shell("ulimit -Sn");
+    spec.stdout_path = path("limits");
+    EXPECT_EQ(run_to_end(std::move(spec)).code, 0);
+    return world().files.read(path("limits")).value();
+  };
+  const std::string before = limit_of_a_child();
+  raise_open_files_limit();
+  EXPECT_EQ(limit_of_a_child(), before + before);  // appended
 }
 
 TEST_F(ProcessesTest, AChildThatNobodyHoldsIsStillReaped) {

@@ -2,10 +2,11 @@
 #include "os/self.h"
 
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <climits>
+
+#include "os/spawn.h"
 
 namespace pelton::os {
 
@@ -38,10 +39,7 @@ int process_id() {
 }
 
 void raise_open_files_limit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
+  raise_own_files_limit();
 }
 
 }  // namespace pelton::os

@@ -16,7 +16,7 @@ bool is_terminal(int fd);
 /// Columns of the terminal at stdout; `fallback` where there is none.
 int terminal_columns(int fallback);
 int process_id();
-/// Lets this process open as many files and sockets as the system allows it.
+/// Lets this process open as many files and sockets as the system allows it; not its children.
 void raise_open_files_limit();
 
 }  // namespace pelton::os

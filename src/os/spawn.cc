@@ -5,12 +5,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,12 @@ extern "C" char** environ;
 
 namespace pelton::os {
 namespace {
+
+/// What raise_own_files_limit() changed.
+std::optional<rlimit>& given_files_limit() {
+  static std::optional<rlimit> limit;
+  return limit;
+}
 
 /// All that the child needs, made before fork: between fork and exec only async-signal-safe calls
 /// are allowed, because another thread may have held any lock.
@@ -35,6 +43,7 @@ struct Plan {
   bool new_session = false;
   bool die_with_parent = false;
   pid_t parent = 0;
+  std::optional<rlimit> files_limit;
 };
 
 base::Result<std::string> find_program(const std::string& name) {
@@ -120,6 +129,7 @@ base::Status plan_streams(const world::ProcessSpec& spec, Plan& plan) {
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) fail_child(plan);
     if (::getppid() != plan.parent) ::_exit(127);  // it ended before we asked
   }
+  if (plan.files_limit && ::setrlimit(RLIMIT_NOFILE, &*plan.files_limit) != 0) fail_child(plan);
   for (int i = 0; i < 3; ++i) {
     const Fd& stream = plan.streams[static_cast<size_t>(i)];
     if (stream.is_open() && ::dup2(stream.get(), i) < 0) fail_child(plan);
@@ -130,6 +140,14 @@ base::Status plan_streams(const world::ProcessSpec& spec, Plan& plan) {
 }
 
 }  // namespace
+
+void raise_own_files_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  if (!given_files_limit()) given_files_limit() = limit;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 base::Result<Spawned> fork_and_exec(const world::ProcessSpec& spec) {
   if (spec.argv.empty()) return base::invalid_argument("a process needs an argv");
@@ -144,6 +162,7 @@ base::Result<Spawned> fork_and_exec(const world::ProcessSpec& spec) {
   plan.new_session = spec.new_session;
   plan.die_with_parent = spec.die_with_parent;
   plan.parent = ::getpid();
+  plan.files_limit = given_files_limit();
   PELTON_TRY(plan_streams(spec, plan));
   PELTON_TRY(make_pipe(plan.error_read, plan.error_write));
 

@@ -14,6 +14,10 @@ struct Spawned {
   Fd output;  ///< reading end of the child's output, where spec.on_output is set
 };
 
+/// Lets this process open as many files as the hard limit allows. Children get the limit that we
+/// were given: some programs walk through all descriptors that they might have.
+void raise_own_files_limit();
+
 /// NotFound: no such program, stream file's directory or working directory.
 base::Result<Spawned> fork_and_exec(const world::ProcessSpec& spec);
 
