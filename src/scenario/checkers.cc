@@ -60,6 +60,7 @@ void Checkers::on_event(const store::Event& event) {
   if (is_kind(event.key, "pods")) {
     const Stored* before = state_.contains(event.key) ? &state_.at(event.key) : nullptr;
     if (before) {
+      if (is_put) check_pod_change(event.key, before->object, *parsed);
       pods_on_[before->object.at("spec.nodeName").as_string()].erase(event.key);
       bound_of_[gang_of(before->object)].erase(event.key);
     }
@@ -75,6 +76,19 @@ void Checkers::on_event(const store::Event& event) {
     state_[event.key] = {event.revision, std::move(*parsed)};
   } else {
     state_.erase(event.key);
+  }
+}
+
+void Checkers::check_pod_change(const std::string& key, const Json& before, const Json& after) {
+  const std::string& node = before.at("spec.nodeName").as_string();
+  const std::string& phase = before.at("status.phase").as_string();
+  if (!node.empty() && after.at("spec.nodeName").as_string() != node) {
+    violate(fmt::format("{} was moved from {} to '{}' (revision {})", key, node,
+                        after.at("spec.nodeName").as_string(), revision_));
+  }
+  if (has_ended(before) && after.at("status.phase").as_string() != phase) {
+    violate(fmt::format("{} was {} and is now {} (revision {})", key, phase,
+                        after.at("status.phase").as_string(), revision_));
   }
 }
 

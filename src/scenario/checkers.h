@@ -8,6 +8,7 @@
 //   more
 //     than it has, and no more processes live on it
 //   - a gang is bound whole: the first time that any of its pods is bound, all of them are
+//   - a pod that was bound is not moved, and one that has ended stays as it ended
 //   - in the end every JobSet has ended, or says why not
 #pragma once
 #include <cstdint>
@@ -50,6 +51,7 @@ class Checkers {
     base::Json object;
   };
   void violate(std::string what) { violations_.push_back(std::move(what)); }
+  void check_pod_change(const std::string& key, const base::Json& before, const base::Json& after);
   void check_node(const std::string& node);
   void check_gang(const std::string& gang);
 

@@ -100,6 +100,24 @@ TEST_F(CheckersTest, FindAGangThatIsBoundInParts) {
   EXPECT_EQ(checkers_.violations().size(), 1u);
 }
 
+TEST_F(CheckersTest, FindAPodThatIsMovedOrRisesFromTheDead) {
+  pod("a", "");
+  pod("a", "m");
+  EXPECT_TRUE(checkers_.violations().empty());
+  pod("a", "n");
+  EXPECT_EQ(checkers_.violations().size(), 1u);
+  Json object;
+  object.make("spec").set("nodeName", "n");
+  for (const char* phase : {"Running", "Failed", "Failed"}) {
+    object.make("status").set("phase", phase);
+    put("/core/pods/default/b", object);
+  }
+  EXPECT_EQ(checkers_.violations().size(), 1u);
+  object.make("status").set("phase", "Running");
+  put("/core/pods/default/b", object);
+  EXPECT_EQ(checkers_.violations().size(), 2u);
+}
+
 TEST_F(CheckersTest, FindALostAcknowledgedWrite) {
   checkers_.on_acknowledged("/core/pods/default/a", 5);
   checkers_.on_acknowledged("/core/pods/default/b", 6);
