@@ -81,8 +81,9 @@ def join_world():
       f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}", world, rank,
       local_device_ids=[0],
       initialization_timeout=120,
-      # A rank that dies leaves the others in a collective that cannot end. They abort after this.
-      heartbeat_timeout_seconds=10,
+      # A rank that dies leaves the others in a collective that cannot end. They abort after this,
+      # unless they are stopped first, as a Job and `pelton run` do. A busy machine may stall long.
+      heartbeat_timeout_seconds=40,
       shutdown_timeout_seconds=30)
   return rank, world
 
