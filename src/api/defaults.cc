@@ -153,14 +153,9 @@ void default_secret(Json& secret) {
   secret.erase("stringData");
 }
 
-// What JobSet's webhook fills in, on create only.
-void default_jobset(Json& jobset) {
-  Json& spec = jobset.child("spec");
-  set_absent(spec.child("successPolicy"), "operator", "All");
-  set_absent(spec.child("startupPolicy"), "startupPolicyOrder", "AnyOrder");
-  Json& network = spec.child("network");
-  set_absent(network, "enableDNSHostnames", true);
-  set_absent(network, "publishNotReadyAddresses", true);
+// What JobSet's webhook fills in inside lists. Upstream does so on create only; here also on
+// update, so that the same manifest can be applied twice: kubectl replaces lists as a whole.
+void default_jobset_lists(Json& spec) {
   if (spec["replicatedJobs"].is_array()) {
     for (Json& replicated : spec.child("replicatedJobs").mutable_items()) {
       if (!replicated["template"].is_object()) continue;  // required: validation says so
@@ -176,6 +171,14 @@ void default_jobset(Json& jobset) {
       ++index;
     }
   }
+}
+
+// What it fills in beside them, on create only: each may be removed later.
+void default_jobset_policies(Json& spec) {
+  set_absent(spec.child("successPolicy"), "operator", "All");
+  set_absent(spec.child("startupPolicy"), "startupPolicyOrder", "AnyOrder");
+  set_absent(spec.child("network"), "enableDNSHostnames", true);
+  set_absent(spec.child("network"), "publishNotReadyAddresses", true);
 }
 
 struct TypeRule {
@@ -240,7 +243,10 @@ void walk(const TypeInfo& type, Json& object, bool is_in_jobset) {
 
 void apply_defaults(const ResourceInfo& resource, Json& object, bool is_create) {
   const bool is_jobset = resource.kind == "JobSet";
-  if (is_jobset && is_create && object["spec"].is_object()) default_jobset(object);
+  if (is_jobset && object["spec"].is_object()) {
+    default_jobset_lists(object.child("spec"));
+    if (is_create) default_jobset_policies(object.child("spec"));
+  }
   walk(*resource.type, object, is_jobset);
 }
 

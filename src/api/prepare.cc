@@ -91,14 +91,16 @@ void prepare_for_update(const ResourceInfo& resource, const Json& before, Json& 
     after = std::move(result);
     return;
   }
-  Json& metadata = after.child("metadata");
-  for (const char* name : kServerMetadata) copy_member(before["metadata"], metadata, name);
+  // No reference into `after` is held while members are added to it: they move.
+  for (const char* name : kServerMetadata) {
+    copy_member(before["metadata"], after.child("metadata"), name);
+  }
   if (resource.has_status()) copy_member(before, after, "status");
   if (resource.kind == "Namespace") {
     copy_member(before["spec"], after.child("spec"), "finalizers");
   }
   if (resource.has_generation && differs_in_spec(before, after)) {
-    metadata.set("generation", generation_of(before) + 1);
+    after.child("metadata").set("generation", generation_of(before) + 1);
   }
 }
 

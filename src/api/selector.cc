@@ -67,28 +67,25 @@ class Lexer {
 };
 
 Status unexpected(std::string_view found, std::string_view expected) {
-  return bad_request(
-      fmt::format("unable to parse requirement: found '{}', expected: {}", found, expected));
+  return bad_request(fmt::format("found '{}', expected: {}", found, expected));
 }
 
 Status check_requirement(const Requirement& requirement) {
   if (std::string problem = check_qualified_name(requirement.key); !problem.empty()) {
-    return bad_request(fmt::format("unable to parse requirement: <nil>: Invalid value: \"{}\": {}",
-                                   requirement.key, problem));
+    return bad_request(fmt::format("<nil>: Invalid value: \"{}\": {}", requirement.key, problem));
   }
   const bool is_number =
       requirement.op == Operator::GreaterThan || requirement.op == Operator::LessThan;
   for (const std::string& value : requirement.values) {
     if (is_number && !base::parse_int(value).ok()) {
-      return bad_request(fmt::format(
-          "unable to parse requirement: values[0][{}]: Invalid value: \"{}\": for 'Gt', 'Lt' "
-          "operators, the value must be an integer",
-          requirement.key, value));
+      return bad_request(
+          fmt::format("values[0][{}]: Invalid value: \"{}\": for 'Gt', 'Lt' "
+                      "operators, the value must be an integer",
+                      requirement.key, value));
     }
     if (std::string problem = check_label_value(value); !problem.empty()) {
       return bad_request(
-          fmt::format("unable to parse requirement: values[0][{}]: Invalid value: \"{}\": {}",
-                      requirement.key, value, problem));
+          fmt::format("values[0][{}]: Invalid value: \"{}\": {}", requirement.key, value, problem));
     }
   }
   return base::ok();
@@ -352,12 +349,7 @@ Result<FieldSelector> FieldSelector::parse(std::string_view text, const Resource
     Requirement requirement;
     PELTON_TRY(parse_field_term(term, requirement));
     if (!is_selectable(requirement.path, resource)) {
-      return bad_request(fmt::format(
-          "Unable to find \"{}\" that match label selector \"\", field selector \"{}\": field "
-          "label not supported: {}",
-          std::string(resource.group) + "/" + std::string(resource.version) +
-              ", Resource=" + std::string(resource.plural),
-          text, requirement.path));
+      return bad_request("field label not supported: " + requirement.path);
     }
     selector.requirements_.push_back(std::move(requirement));
   }

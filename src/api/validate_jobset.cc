@@ -225,11 +225,11 @@ Json masked(const Json& replicated_jobs) {
   if (!result.is_array()) return result;
   for (Json& replicated : result.mutable_items()) {
     Json& pod = replicated.make("template.spec.template");
-    Json& metadata = pod.child("metadata");
-    Json& spec = pod.child("spec");
-    for (const char* field : {"labels", "annotations"}) metadata.erase(field);
-    for (const char* field : {"nodeSelector", "tolerations", "schedulingGates"}) spec.erase(field);
-    if (metadata.empty()) pod.erase("metadata");
+    for (const char* field : {"labels", "annotations"}) pod.child("metadata").erase(field);
+    for (const char* field : {"nodeSelector", "tolerations", "schedulingGates"}) {
+      pod.child("spec").erase(field);
+    }
+    if (pod["metadata"].empty()) pod.erase("metadata");
   }
   return result;
 }

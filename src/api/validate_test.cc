@@ -265,8 +265,35 @@ TEST(Validate, ChecksJobSetsDependencies) {
             std::string::npos);
 }
 
+// What `kubectl apply` and `kubectl replace` do with a manifest that has not changed.
+base::Status applied_again(const char* yaml) {
+  const Json before = prepared(yaml);
+  Json after = parse_yaml(yaml).value();
+  std::vector<std::string> unknown;
+  EXPECT_TRUE(decode(resource_of(after), after, unknown).ok());
+  apply_defaults(resource_of(after), after, false);
+  prepare_for_update(resource_of(after), before, after);
+  return validate_update(resource_of(after), before, after);
+}
+
+TEST(Validate, AcceptsAnUnchangedManifestAgain) {
+  EXPECT_EQ(applied_again(kPod).to_string(), "Ok");
+  EXPECT_EQ(applied_again(kJobSet).to_string(), "Ok");
+  EXPECT_NE(applied_again(kJob).message().find("spec.selector: Required value"), std::string::npos)
+      << "a Job cannot be replaced: its selector was made from its uid";
+}
+
 TEST(Validate, KeepsJobSetsReplicatedJobs) {
   EXPECT_EQ(updated(kJobSet, "{spec: {suspend: true}}"), "");
+  const char* change =
+      "{spec: {suspend: false, replicatedJobs: [{name: driver, groupName: default, replicas: 1, "
+      "template: {spec: {completionMode: Indexed, completions: 1, template: {spec: {restartPolicy: "
+      "OnFailure, nodeSelector: {a: b}, containers: [{name: c, image: busybox}]}}}}}]}}";
+  EXPECT_NE(updated(kJobSet, change).find("field is immutable"), std::string::npos);
+  const char* one =
+      "{spec: {suspend: true, replicatedJobs: [{name: driver, template: {spec: {completions: 1, "
+      "template: {spec: {containers: [{name: c, image: busybox}]}}}}}]}}";
+  EXPECT_EQ(updated(kJobSet, change, one), "") << "a queue says where, when it resumes";
   EXPECT_EQ(updated(kJobSet, "{spec: {network: null}}"), "")
       << "CEL compares only where both exist";
   EXPECT_NE(updated(kJobSet, "{spec: {network: {subdomain: x}}}").find("Value is immutable"),
