@@ -6,12 +6,16 @@ namespace {
 
 constexpr int kSignalTerminate = 15;
 constexpr int kSignalKill = 9;
+constexpr base::Duration kLookAgain = base::Duration::seconds(1);
 constexpr int kExitOfLost = 137;  // what a kubelet reports for a container it lost sight of
 
 }  // namespace
 
 ContainerRun::ContainerRun(world::World world, std::string directory, std::function<void()> changed)
-    : world_(world), paths_(std::move(directory)), changed_(std::move(changed)) {}
+    : world_(world),
+      paths_(std::move(directory)),
+      changed_(std::move(changed)),
+      look_again_(world.timers) {}
 
 base::Status ContainerRun::start(const ShimOrder& order, const std::string& executable) {
   PELTON_TRY(write_order(world_.files, paths_, order));
@@ -24,8 +28,7 @@ base::Status ContainerRun::start(const ShimOrder& order, const std::string& exec
                           .new_session = true};
   auto shim = world_.processes.spawn(std::move(spec), [this](world::ExitState) {
     shim_.reset();
-    refresh();
-    if (state_ != State::Exited) give_up();
+    refresh_or_give_up();
   });
   if (!shim.ok()) return shim.status();
   shim_ = std::move(shim).value();
@@ -34,6 +37,10 @@ base::Status ContainerRun::start(const ShimOrder& order, const std::string& exec
 
 void ContainerRun::adopt() {
   watch();
+  refresh_or_give_up();
+}
+
+void ContainerRun::refresh_or_give_up() {
   refresh();
   if (state_ != State::Exited) give_up();
 }
@@ -62,8 +69,7 @@ void ContainerRun::refresh() {
       auto shim = world_.processes.attach(running_->shim_pid, running_->shim_start_ticks,
                                           [this](world::ExitState) {
                                             shim_.reset();
-                                            refresh();
-                                            if (state_ != State::Exited) give_up();
+                                            refresh_or_give_up();
                                           });
       if (shim.ok()) shim_ = std::move(shim).value();
     }
@@ -74,7 +80,12 @@ void ContainerRun::refresh() {
 void ContainerRun::give_up() {
   if (is_giving_up_) return;
   auto lock = world_.files.lock(paths_.lock(), "an agent");
-  if (!lock.ok()) return;  // its shim lives, and will say so in the directory
+  if (!lock.ok()) {
+    // Its shim lives, and will say so in the directory; until its pid stands there, its death would
+    // not be seen.
+    if (!shim_) look_again_.start(kLookAgain, [this] { refresh_or_give_up(); });
+    return;
+  }
   refresh();
   if (state_ == State::Exited) return;
   is_giving_up_ = true;

