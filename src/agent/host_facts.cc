@@ -35,6 +35,7 @@ std::string parent_of(const std::string& path) {
 
 base::Result<SandboxTools> find_tools(world::Files& files) {
   SandboxTools tools;
+  PELTON_ASSIGN(tools.nice, find_tool(files, "nice", "coreutils"));
   PELTON_ASSIGN(tools.nsenter, find_tool(files, "nsenter", "util-linux"));
   PELTON_ASSIGN(tools.setpriv, find_tool(files, "setpriv", "util-linux"));
   PELTON_ASSIGN(tools.bwrap, find_tool(files, "bwrap", "bubblewrap"));

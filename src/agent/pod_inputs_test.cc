@@ -153,6 +153,7 @@ TEST(SandboxCommand, TakesReadOnlyDirectoriesApartForMountPointsThatAreMissing) 
   EXPECT_TRUE(has_sequence(args, {"--bind", "/v/data", "/data", "--ro-bind", "/v/conf", "/etc/app",
                                   "--bind", "/v/inner", "/etc/app/inner"}))
       << "outer mount points first";
+  EXPECT_TRUE(has_sequence(args, {"/usr/bin/nice", "-n", "5", "/usr/bin/nsenter", "--net=/n"}));
   EXPECT_TRUE(has_sequence(args, {"--ro-bind", "/proc/sys", "/proc/sys"}));
   EXPECT_TRUE(has_sequence(args, {"--chdir", "/data", "--", "sh", "-c", "true"}));
 }

@@ -9,6 +9,8 @@ namespace {
 
 using Args = std::vector<std::string>;
 
+constexpr const char* kNiceness = "5";
+
 void append(Args& args, std::initializer_list<std::string> more) {
   args.insert(args.end(), more);
 }
@@ -124,8 +126,14 @@ const std::vector<std::string>& host_directories() {
 
 std::vector<std::string> build_sandbox_command(const SandboxTools& tools, const SandboxSpec& spec,
                                                const PathFacts& facts) {
-  Args args = {tools.nsenter, "--net=" + spec.namespaces.net, "--uts=" + spec.namespaces.uts,
-               "--ipc=" + spec.namespaces.ipc, "--"};
+  Args args = {tools.nice,
+               "-n",
+               kNiceness,
+               tools.nsenter,
+               "--net=" + spec.namespaces.net,
+               "--uts=" + spec.namespaces.uts,
+               "--ipc=" + spec.namespaces.ipc,
+               "--"};
   append(args, {tools.bwrap, "--unshare-pid", "--die-with-parent"});
   add_root(args, spec, facts);
   add_mounts(args, spec.mounts);

@@ -34,6 +34,7 @@ const std::vector<std::string>& host_directories();
 
 /// Programs that we need, as absolute paths.
 struct SandboxTools {
+  std::string nice = "/usr/bin/nice";
   std::string nsenter = "/usr/bin/nsenter";
   std::string bwrap = "/usr/bin/bwrap";
   std::string setpriv = "/usr/bin/setpriv";
