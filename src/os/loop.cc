@@ -44,6 +44,13 @@ void Loop::Watch::set(uint32_t events) {
   events_ = events;
 }
 
+Loop::~Loop() {
+  // Taken out one by one: what a callback owns (a connect under way owns itself by its watch) may
+  // forget other watches and timers as it goes.
+  while (!watches_.empty()) watches_.extract(watches_.begin());
+  while (!timers_.empty()) timers_.extract(timers_.begin());
+}
+
 base::Result<std::unique_ptr<Loop>> Loop::make() {
   std::unique_ptr<Loop> loop(new Loop);
   loop->epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));

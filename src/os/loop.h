@@ -43,6 +43,8 @@ class Loop final : public world::Timers {
   };
 
   static base::Result<std::unique_ptr<Loop>> make();
+  /// Callbacks that still wait are dropped, and with them what only they own.
+  ~Loop() override;
 
   void run();
   void stop() { is_stopping_ = true; }

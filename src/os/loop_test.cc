@@ -38,6 +38,16 @@ TEST_F(LoopTest, ACancelledTimerDoesNotRunNotEvenWhenDueInTheSameTurn) {
   EXPECT_FALSE(has_run);
 }
 
+TEST_F(LoopTest, AConnectUnderWayDiesWithItsLoop) {
+  auto listener = world().network.listen({"127.0.0.1", 0}, [](auto) {}).value();
+  for (int i = 0; i < 3; ++i) {
+    world().network.connect(listener->address(), Duration::seconds(5),
+                            [](auto) { ADD_FAILURE() << "the loop never ran"; });
+  }
+  listener.reset();
+  world_.reset();
+}
+
 TEST_F(LoopTest, WhatACallbackPostsDoesNotStarveDescriptors) {
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
