@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include "base/json.h"
 #include "cli/data_directory.h"
 #include "cli/options.h"
 #include "cli/verbs.h"
@@ -9,7 +10,7 @@
 namespace pelton::cli {
 
 int run_kubeconfig(int argc, char** argv) {
-  std::string path = default_data_directory();
+  std::string path = default_data_directory(), output;
   bool show = false;
   Options options("pelton kubeconfig",
                   "Prints the path of an embedded cluster's kubeconfig, or the file itself.",
@@ -17,7 +18,12 @@ int run_kubeconfig(int argc, char** argv) {
                   "  pelton kubeconfig --show > cluster.yaml   # to carry it elsewhere\n");
   options.text("--data-dir", path, "the cluster's data directory");
   options.toggle("--show", show, "print the file instead of its path");
+  options.text("-o,--output", output, "json, or nothing for text");
   if (auto code = options.parse(argc, argv)) return *code;
+  if (!output.empty() && output != "json") {
+    fmt::print(stderr, "pelton kubeconfig: -o {}: the forms are text (no -o) and json\n", output);
+    return 2;
+  }
   auto os = os::make_world();
   if (!os.ok()) {
     fmt::print(stderr, "pelton kubeconfig: {}\n", os.status().message());
@@ -31,6 +37,12 @@ int run_kubeconfig(int argc, char** argv) {
                "'pelton up --data-dir {}'\n",
                directory.root, directory.kubeconfig(), directory.root);
     return 1;
+  }
+  if (output == "json") {
+    auto json = base::Json::object({{"path", directory.kubeconfig()}});
+    if (show) json.set("kubeconfig", *text);
+    fmt::print("{}\n", json.dump(2));
+    return 0;
   }
   fmt::print("{}{}", show ? *text : directory.kubeconfig(), show ? "" : "\n");
   return 0;
