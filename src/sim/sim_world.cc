@@ -190,7 +190,7 @@ void SimWorld::add_log_line(const SimProcess& process, std::string_view event,
   line += ' ';
   fields.dump_to(line);
   trace("log", line);
-  if (log_tail_.size() == kLogTail) log_tail_.erase(log_tail_.begin());
+  if (log_tail_.size() == kLogTail) log_tail_.pop_front();
   log_tail_.push_back(std::move(line));
 }
 

@@ -16,6 +16,7 @@
 // they still do has no effect; destroy them, start() another process, and build them anew.
 #pragma once
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -134,7 +135,7 @@ class SimWorld {
   uint64_t trace_hash() const { return trace_hash_; }
   /// The last lines logged by all processes ("12.345678s server/main store.opened {…}"), oldest
   /// first.
-  std::vector<std::string> log_tail() const { return log_tail_; }
+  std::vector<std::string> log_tail() const { return {log_tail_.begin(), log_tail_.end()}; }
 
   /// For the parts of the world: runs `fn` at now + delay, unless `owner` (null: nobody) is dead.
   uint64_t schedule(SimProcess* owner, base::Duration delay, std::function<void()> fn);
@@ -154,7 +155,7 @@ class SimWorld {
   uint64_t trace_hash_ = 0;
   std::map<std::pair<base::Instant, uint64_t>, Event> queue_;
   std::map<uint64_t, base::Instant> deadlines_;
-  std::vector<std::string> log_tail_;
+  std::deque<std::string> log_tail_;
   std::unique_ptr<world::Timers> harness_timers_;
   std::unique_ptr<SimNetwork> network_;
   std::vector<std::unique_ptr<SimMachine>> machines_;
