@@ -21,11 +21,12 @@ note() { printf '%s\t%s\t%s\n' "$1" "$2" "${3:-}" >>"$REPORTS/notes.tsv"; }
 
 # Tests whose own name, or one of whose GoogleTest cases, contains NAME.
 run_named() {
-  local name=$1
-  if ctest --test-dir build/dev -N -R "$name" | grep -q 'Test *#'; then
+  local name=$1 named
+  named=$(ctest --test-dir build/dev -N -R "$name")
+  if [[ $named != *"Total Tests: 0"* ]]; then
     run_ctest dev -R "$name" || true
   else
-    GTEST_FILTER="*$name*" run_ctest dev -L unit || true
+    GTEST_FILTER="*$name*" run_ctest dev -R '^(unit|sim)[.]' -E '^unit[.](dev|demo)' || true
   fi
 }
 
