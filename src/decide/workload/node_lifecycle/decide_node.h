@@ -3,10 +3,11 @@
 //
 // Unreachable is not dead: a silent node's processes may still run. So there are steps. Silent for
 // `grace`: Ready becomes Unknown and the node is tainted; pods that do not tolerate the taint are
-// asked to go (condition DisruptionTarget, graceful deletion). Silent for `force_after` more:
-// an agent that hears nothing for that long has ended its pods by itself, so they are declared
-// failed and deleted by force, and their names may be used again. If every node is silent, it is
-// the listener who is deaf (a stall, a suspended machine): nothing is evicted.
+// asked to go (condition DisruptionTarget, graceful deletion). Silent for `force_after` more: they
+// are declared failed and deleted by force, so that their places may be taken again. Whatever still
+// runs there is ended by the node's agent once it is back, since the API knows the pod no more. If
+// every node is silent, it is the listener who is deaf (a stall, a suspended machine): nothing is
+// evicted.
 #pragma once
 #include <vector>
 
