@@ -196,14 +196,19 @@ void dispatch(const CorePtr& core, const CallPtr& call) {
 
 void audit(const Core& core, const Call& call, int code) {
   if (!call.is_audited) return;
-  core.log.info("audit", {{"user", call.request.identity.name},
-                          {"verb", call.access.verb},
-                          {"resource", qualified_resource(call.path.resource, call.path.group)},
-                          {"subresource", call.path.subresource},
-                          {"namespace", call.path.ns},
-                          {"name", call.subject.name},
-                          {"dry_run", call.is_dry_run},
-                          {"code", code}});
+  // Heartbeats would drown the rest.
+  const base::Severity severity =
+      call.path.resource == "leases" ? base::Severity::Debug : base::Severity::Info;
+  core.log.write(
+      severity, "audit",
+      Json::object({{"user", call.request.identity.name},
+                    {"verb", call.access.verb},
+                    {"resource", qualified_resource(call.path.resource, call.path.group)},
+                    {"subresource", call.path.subresource},
+                    {"namespace", call.path.ns},
+                    {"name", call.subject.name},
+                    {"dry_run", call.is_dry_run},
+                    {"code", code}}));
 }
 
 void handle(const CorePtr& core, net::Request request, net::ResponseSinkPtr sink) {
