@@ -26,7 +26,7 @@ run_named() {
   if [[ $named != *"Total Tests: 0"* ]]; then
     run_ctest dev -R "$name" || true
   else
-    GTEST_FILTER="*$name*" run_ctest dev -R '^(unit|sim)[.]' -E '^unit[.](dev|demo)' || true
+    GTEST_FILTER="*$name*" run_ctest dev -R '^unit[.]' -E '^unit[.](dev|demo)' || true
   fi
 }
 
