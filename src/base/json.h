@@ -77,7 +77,7 @@ class Json {
   const Json* find(std::string_view name) const;  ///< nullptr where absent
   bool contains(std::string_view name) const { return find(name) != nullptr; }
 
-  // Writes. A null value becomes an object or array first; any other type is a bug of ours.
+  // Writes. Null becomes an object or array first. References end when a sibling is added.
   Json& set(std::string_view name, Json value);  ///< returns the stored member
   Json& child(std::string_view name);            ///< the member, made (null) where absent
   Json& make(std::string_view dotted_path);      ///< child() along a path
