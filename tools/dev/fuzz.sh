@@ -32,7 +32,7 @@ verb_fuzz() {
     if [[ $argument =~ ^[0-9]+$ ]]; then seconds=$argument; else name=$argument; fi
   done
   need_packages build test all
-  build_preset fuzz
+  build_preset fuzz fuzzers
   fuzz_each "$seconds" "$name" ||
     die "some fuzzer found an input: build/fuzz/corpus/NAME-…. To replay, run it with that file."
 }

@@ -35,7 +35,7 @@ run_all_else() {
   build_preset clang
   run_ctest clang -L unit || true
 
-  build_preset fuzz
+  build_preset fuzz fuzzers
   local fuzzed=$REPORTS/fuzz.txt
   : >"$fuzzed"
   PELTON_FUZZ_REPORT=$fuzzed fuzz_each 10 || true
