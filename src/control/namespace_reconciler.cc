@@ -36,8 +36,7 @@ Plan NamespaceReconciler::reconcile(const Key& key, const CacheView& view,
     for (const Json* object : view.list(kind, key.name)) observed.contents.push_back(object);
     // The server admits nothing into a namespace that is being deleted.
     if (!is_view_past(view, kind, client::revision_of(*observed.object),
-                      now - api::deletion_time_of(*observed.object),
-                      base::Duration::seconds(5))) {
+                      now - api::deletion_time_of(*observed.object), base::Duration::seconds(5))) {
       observed.is_complete = false;
     }
   }
