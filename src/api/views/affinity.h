@@ -37,22 +37,16 @@ class NodeSelectorRequirementView : public View {
 class NodeSelectorTermView : public View {
  public:
   using View::View;
-  ListView<NodeSelectorRequirementView> match_expressions() const {
-    return ListView<NodeSelectorRequirementView>(at("matchExpressions"));
-  }
+  ListView<NodeSelectorRequirementView> match_expressions() const { return ListView<NodeSelectorRequirementView>(at("matchExpressions")); }
   bool has_match_expressions() const { return json_->contains("matchExpressions"); }
-  ListView<NodeSelectorRequirementView> match_fields() const {
-    return ListView<NodeSelectorRequirementView>(at("matchFields"));
-  }
+  ListView<NodeSelectorRequirementView> match_fields() const { return ListView<NodeSelectorRequirementView>(at("matchFields")); }
   bool has_match_fields() const { return json_->contains("matchFields"); }
 };
 
 class NodeSelectorView : public View {
  public:
   using View::View;
-  ListView<NodeSelectorTermView> node_selector_terms() const {
-    return ListView<NodeSelectorTermView>(at("nodeSelectorTerms"));
-  }
+  ListView<NodeSelectorTermView> node_selector_terms() const { return ListView<NodeSelectorTermView>(at("nodeSelectorTerms")); }
   bool has_node_selector_terms() const { return json_->contains("nodeSelectorTerms"); }
 };
 
@@ -68,20 +62,10 @@ class PreferredSchedulingTermView : public View {
 class NodeAffinityView : public View {
  public:
   using View::View;
-  ListView<PreferredSchedulingTermView> preferred_during_scheduling_ignored_during_execution()
-      const {
-    return ListView<PreferredSchedulingTermView>(
-        at("preferredDuringSchedulingIgnoredDuringExecution"));
-  }
-  bool has_preferred_during_scheduling_ignored_during_execution() const {
-    return json_->contains("preferredDuringSchedulingIgnoredDuringExecution");
-  }
-  NodeSelectorView required_during_scheduling_ignored_during_execution() const {
-    return NodeSelectorView(at("requiredDuringSchedulingIgnoredDuringExecution"));
-  }
-  bool has_required_during_scheduling_ignored_during_execution() const {
-    return json_->contains("requiredDuringSchedulingIgnoredDuringExecution");
-  }
+  ListView<PreferredSchedulingTermView> preferred_during_scheduling_ignored_during_execution() const { return ListView<PreferredSchedulingTermView>(at("preferredDuringSchedulingIgnoredDuringExecution")); }
+  bool has_preferred_during_scheduling_ignored_during_execution() const { return json_->contains("preferredDuringSchedulingIgnoredDuringExecution"); }
+  NodeSelectorView required_during_scheduling_ignored_during_execution() const { return NodeSelectorView(at("requiredDuringSchedulingIgnoredDuringExecution")); }
+  bool has_required_during_scheduling_ignored_during_execution() const { return json_->contains("requiredDuringSchedulingIgnoredDuringExecution"); }
 };
 
 class PodAffinityTermView : public View {
@@ -93,9 +77,7 @@ class PodAffinityTermView : public View {
   bool has_match_label_keys() const { return json_->contains("matchLabelKeys"); }
   const base::Json::Array& mismatch_label_keys() const { return at("mismatchLabelKeys").items(); }
   bool has_mismatch_label_keys() const { return json_->contains("mismatchLabelKeys"); }
-  LabelSelectorView namespace_selector() const {
-    return LabelSelectorView(at("namespaceSelector"));
-  }
+  LabelSelectorView namespace_selector() const { return LabelSelectorView(at("namespaceSelector")); }
   bool has_namespace_selector() const { return json_->contains("namespaceSelector"); }
   const base::Json::Array& namespaces() const { return at("namespaces").items(); }
   bool has_namespaces() const { return json_->contains("namespaces"); }
@@ -106,9 +88,7 @@ class PodAffinityTermView : public View {
 class WeightedPodAffinityTermView : public View {
  public:
   using View::View;
-  PodAffinityTermView pod_affinity_term() const {
-    return PodAffinityTermView(at("podAffinityTerm"));
-  }
+  PodAffinityTermView pod_affinity_term() const { return PodAffinityTermView(at("podAffinityTerm")); }
   bool has_pod_affinity_term() const { return json_->contains("podAffinityTerm"); }
   int64_t weight() const { return at("weight").as_int(); }
   bool has_weight() const { return json_->contains("weight"); }
@@ -117,39 +97,19 @@ class WeightedPodAffinityTermView : public View {
 class PodAffinityView : public View {
  public:
   using View::View;
-  ListView<WeightedPodAffinityTermView> preferred_during_scheduling_ignored_during_execution()
-      const {
-    return ListView<WeightedPodAffinityTermView>(
-        at("preferredDuringSchedulingIgnoredDuringExecution"));
-  }
-  bool has_preferred_during_scheduling_ignored_during_execution() const {
-    return json_->contains("preferredDuringSchedulingIgnoredDuringExecution");
-  }
-  ListView<PodAffinityTermView> required_during_scheduling_ignored_during_execution() const {
-    return ListView<PodAffinityTermView>(at("requiredDuringSchedulingIgnoredDuringExecution"));
-  }
-  bool has_required_during_scheduling_ignored_during_execution() const {
-    return json_->contains("requiredDuringSchedulingIgnoredDuringExecution");
-  }
+  ListView<WeightedPodAffinityTermView> preferred_during_scheduling_ignored_during_execution() const { return ListView<WeightedPodAffinityTermView>(at("preferredDuringSchedulingIgnoredDuringExecution")); }
+  bool has_preferred_during_scheduling_ignored_during_execution() const { return json_->contains("preferredDuringSchedulingIgnoredDuringExecution"); }
+  ListView<PodAffinityTermView> required_during_scheduling_ignored_during_execution() const { return ListView<PodAffinityTermView>(at("requiredDuringSchedulingIgnoredDuringExecution")); }
+  bool has_required_during_scheduling_ignored_during_execution() const { return json_->contains("requiredDuringSchedulingIgnoredDuringExecution"); }
 };
 
 class PodAntiAffinityView : public View {
  public:
   using View::View;
-  ListView<WeightedPodAffinityTermView> preferred_during_scheduling_ignored_during_execution()
-      const {
-    return ListView<WeightedPodAffinityTermView>(
-        at("preferredDuringSchedulingIgnoredDuringExecution"));
-  }
-  bool has_preferred_during_scheduling_ignored_during_execution() const {
-    return json_->contains("preferredDuringSchedulingIgnoredDuringExecution");
-  }
-  ListView<PodAffinityTermView> required_during_scheduling_ignored_during_execution() const {
-    return ListView<PodAffinityTermView>(at("requiredDuringSchedulingIgnoredDuringExecution"));
-  }
-  bool has_required_during_scheduling_ignored_during_execution() const {
-    return json_->contains("requiredDuringSchedulingIgnoredDuringExecution");
-  }
+  ListView<WeightedPodAffinityTermView> preferred_during_scheduling_ignored_during_execution() const { return ListView<WeightedPodAffinityTermView>(at("preferredDuringSchedulingIgnoredDuringExecution")); }
+  bool has_preferred_during_scheduling_ignored_during_execution() const { return json_->contains("preferredDuringSchedulingIgnoredDuringExecution"); }
+  ListView<PodAffinityTermView> required_during_scheduling_ignored_during_execution() const { return ListView<PodAffinityTermView>(at("requiredDuringSchedulingIgnoredDuringExecution")); }
+  bool has_required_during_scheduling_ignored_during_execution() const { return json_->contains("requiredDuringSchedulingIgnoredDuringExecution"); }
 };
 
 class AffinityView : public View {
@@ -159,9 +119,7 @@ class AffinityView : public View {
   bool has_node_affinity() const { return json_->contains("nodeAffinity"); }
   PodAffinityView pod_affinity() const { return PodAffinityView(at("podAffinity")); }
   bool has_pod_affinity() const { return json_->contains("podAffinity"); }
-  PodAntiAffinityView pod_anti_affinity() const {
-    return PodAntiAffinityView(at("podAntiAffinity"));
-  }
+  PodAntiAffinityView pod_anti_affinity() const { return PodAntiAffinityView(at("podAntiAffinity")); }
   bool has_pod_anti_affinity() const { return json_->contains("podAntiAffinity"); }
 };
 

@@ -69,9 +69,7 @@ class NamespaceSpecView : public View {
 class NamespaceStatusView : public View {
  public:
   using View::View;
-  ListView<NamespaceConditionView> conditions() const {
-    return ListView<NamespaceConditionView>(at("conditions"));
-  }
+  ListView<NamespaceConditionView> conditions() const { return ListView<NamespaceConditionView>(at("conditions")); }
   bool has_conditions() const { return json_->contains("conditions"); }
   const std::string& phase() const { return at("phase").as_string(); }
   bool has_phase() const { return json_->contains("phase"); }
@@ -97,21 +95,15 @@ class ServiceAccountView : public View {
   using View::View;
   const std::string& api_version() const { return at("apiVersion").as_string(); }
   bool has_api_version() const { return json_->contains("apiVersion"); }
-  bool automount_service_account_token() const {
-    return at("automountServiceAccountToken").as_bool();
-  }
-  bool has_automount_service_account_token() const {
-    return json_->contains("automountServiceAccountToken");
-  }
+  bool automount_service_account_token() const { return at("automountServiceAccountToken").as_bool(); }
+  bool has_automount_service_account_token() const { return json_->contains("automountServiceAccountToken"); }
   const base::Json::Array& image_pull_secrets() const { return at("imagePullSecrets").items(); }
   bool has_image_pull_secrets() const { return json_->contains("imagePullSecrets"); }
   const std::string& kind() const { return at("kind").as_string(); }
   bool has_kind() const { return json_->contains("kind"); }
   ObjectMetaView metadata() const { return ObjectMetaView(at("metadata")); }
   bool has_metadata() const { return json_->contains("metadata"); }
-  ListView<ObjectReferenceView> secrets() const {
-    return ListView<ObjectReferenceView>(at("secrets"));
-  }
+  ListView<ObjectReferenceView> secrets() const { return ListView<ObjectReferenceView>(at("secrets")); }
   bool has_secrets() const { return json_->contains("secrets"); }
 };
 

@@ -52,17 +52,13 @@ class SecretKeySelectorView : public View {
 class EnvVarSourceView : public View {
  public:
   using View::View;
-  ConfigMapKeySelectorView config_map_key_ref() const {
-    return ConfigMapKeySelectorView(at("configMapKeyRef"));
-  }
+  ConfigMapKeySelectorView config_map_key_ref() const { return ConfigMapKeySelectorView(at("configMapKeyRef")); }
   bool has_config_map_key_ref() const { return json_->contains("configMapKeyRef"); }
   ObjectFieldSelectorView field_ref() const { return ObjectFieldSelectorView(at("fieldRef")); }
   bool has_field_ref() const { return json_->contains("fieldRef"); }
   const base::Json& file_key_ref() const { return at("fileKeyRef"); }
   bool has_file_key_ref() const { return json_->contains("fileKeyRef"); }
-  ResourceFieldSelectorView resource_field_ref() const {
-    return ResourceFieldSelectorView(at("resourceFieldRef"));
-  }
+  ResourceFieldSelectorView resource_field_ref() const { return ResourceFieldSelectorView(at("resourceFieldRef")); }
   bool has_resource_field_ref() const { return json_->contains("resourceFieldRef"); }
   SecretKeySelectorView secret_key_ref() const { return SecretKeySelectorView(at("secretKeyRef")); }
   bool has_secret_key_ref() const { return json_->contains("secretKeyRef"); }
@@ -100,9 +96,7 @@ class SecretEnvSourceView : public View {
 class EnvFromSourceView : public View {
  public:
   using View::View;
-  ConfigMapEnvSourceView config_map_ref() const {
-    return ConfigMapEnvSourceView(at("configMapRef"));
-  }
+  ConfigMapEnvSourceView config_map_ref() const { return ConfigMapEnvSourceView(at("configMapRef")); }
   bool has_config_map_ref() const { return json_->contains("configMapRef"); }
   const std::string& prefix() const { return at("prefix").as_string(); }
   bool has_prefix() const { return json_->contains("prefix"); }
@@ -176,9 +170,7 @@ class HTTPGetActionView : public View {
   using View::View;
   const std::string& host() const { return at("host").as_string(); }
   bool has_host() const { return json_->contains("host"); }
-  ListView<HTTPHeaderView> http_headers() const {
-    return ListView<HTTPHeaderView>(at("httpHeaders"));
-  }
+  ListView<HTTPHeaderView> http_headers() const { return ListView<HTTPHeaderView>(at("httpHeaders")); }
   bool has_http_headers() const { return json_->contains("httpHeaders"); }
   const std::string& path() const { return at("path").as_string(); }
   bool has_path() const { return json_->contains("path"); }
@@ -225,12 +217,8 @@ class ProbeView : public View {
   bool has_success_threshold() const { return json_->contains("successThreshold"); }
   TCPSocketActionView tcp_socket() const { return TCPSocketActionView(at("tcpSocket")); }
   bool has_tcp_socket() const { return json_->contains("tcpSocket"); }
-  int64_t termination_grace_period_seconds() const {
-    return at("terminationGracePeriodSeconds").as_int();
-  }
-  bool has_termination_grace_period_seconds() const {
-    return json_->contains("terminationGracePeriodSeconds");
-  }
+  int64_t termination_grace_period_seconds() const { return at("terminationGracePeriodSeconds").as_int(); }
+  bool has_termination_grace_period_seconds() const { return json_->contains("terminationGracePeriodSeconds"); }
   int64_t timeout_seconds() const { return at("timeoutSeconds").as_int(); }
   bool has_timeout_seconds() const { return json_->contains("timeoutSeconds"); }
 };
@@ -279,9 +267,7 @@ class SecurityContextView : public View {
  public:
   using View::View;
   bool allow_privilege_escalation() const { return at("allowPrivilegeEscalation").as_bool(); }
-  bool has_allow_privilege_escalation() const {
-    return json_->contains("allowPrivilegeEscalation");
-  }
+  bool has_allow_privilege_escalation() const { return json_->contains("allowPrivilegeEscalation"); }
   const base::Json& app_armor_profile() const { return at("appArmorProfile"); }
   bool has_app_armor_profile() const { return json_->contains("appArmorProfile"); }
   CapabilitiesView capabilities() const { return CapabilitiesView(at("capabilities")); }
@@ -315,9 +301,7 @@ class ContainerView : public View {
   bool has_command() const { return json_->contains("command"); }
   ListView<EnvVarView> env() const { return ListView<EnvVarView>(at("env")); }
   bool has_env() const { return json_->contains("env"); }
-  ListView<EnvFromSourceView> env_from() const {
-    return ListView<EnvFromSourceView>(at("envFrom"));
-  }
+  ListView<EnvFromSourceView> env_from() const { return ListView<EnvFromSourceView>(at("envFrom")); }
   bool has_env_from() const { return json_->contains("envFrom"); }
   const std::string& image() const { return at("image").as_string(); }
   bool has_image() const { return json_->contains("image"); }
@@ -341,9 +325,7 @@ class ContainerView : public View {
   bool has_restart_policy() const { return json_->contains("restartPolicy"); }
   const base::Json::Array& restart_policy_rules() const { return at("restartPolicyRules").items(); }
   bool has_restart_policy_rules() const { return json_->contains("restartPolicyRules"); }
-  SecurityContextView security_context() const {
-    return SecurityContextView(at("securityContext"));
-  }
+  SecurityContextView security_context() const { return SecurityContextView(at("securityContext")); }
   bool has_security_context() const { return json_->contains("securityContext"); }
   ProbeView startup_probe() const { return ProbeView(at("startupProbe")); }
   bool has_startup_probe() const { return json_->contains("startupProbe"); }
@@ -351,23 +333,15 @@ class ContainerView : public View {
   bool has_stdin() const { return json_->contains("stdin"); }
   bool stdin_once() const { return at("stdinOnce").as_bool(); }
   bool has_stdin_once() const { return json_->contains("stdinOnce"); }
-  const std::string& termination_message_path() const {
-    return at("terminationMessagePath").as_string();
-  }
+  const std::string& termination_message_path() const { return at("terminationMessagePath").as_string(); }
   bool has_termination_message_path() const { return json_->contains("terminationMessagePath"); }
-  const std::string& termination_message_policy() const {
-    return at("terminationMessagePolicy").as_string();
-  }
-  bool has_termination_message_policy() const {
-    return json_->contains("terminationMessagePolicy");
-  }
+  const std::string& termination_message_policy() const { return at("terminationMessagePolicy").as_string(); }
+  bool has_termination_message_policy() const { return json_->contains("terminationMessagePolicy"); }
   bool tty() const { return at("tty").as_bool(); }
   bool has_tty() const { return json_->contains("tty"); }
   const base::Json::Array& volume_devices() const { return at("volumeDevices").items(); }
   bool has_volume_devices() const { return json_->contains("volumeDevices"); }
-  ListView<VolumeMountView> volume_mounts() const {
-    return ListView<VolumeMountView>(at("volumeMounts"));
-  }
+  ListView<VolumeMountView> volume_mounts() const { return ListView<VolumeMountView>(at("volumeMounts")); }
   bool has_volume_mounts() const { return json_->contains("volumeMounts"); }
   const std::string& working_dir() const { return at("workingDir").as_string(); }
   bool has_working_dir() const { return json_->contains("workingDir"); }

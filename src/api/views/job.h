@@ -33,22 +33,16 @@ class PodFailurePolicyRuleView : public View {
   using View::View;
   const std::string& action() const { return at("action").as_string(); }
   bool has_action() const { return json_->contains("action"); }
-  PodFailurePolicyOnExitCodesRequirementView on_exit_codes() const {
-    return PodFailurePolicyOnExitCodesRequirementView(at("onExitCodes"));
-  }
+  PodFailurePolicyOnExitCodesRequirementView on_exit_codes() const { return PodFailurePolicyOnExitCodesRequirementView(at("onExitCodes")); }
   bool has_on_exit_codes() const { return json_->contains("onExitCodes"); }
-  ListView<PodFailurePolicyOnPodConditionsPatternView> on_pod_conditions() const {
-    return ListView<PodFailurePolicyOnPodConditionsPatternView>(at("onPodConditions"));
-  }
+  ListView<PodFailurePolicyOnPodConditionsPatternView> on_pod_conditions() const { return ListView<PodFailurePolicyOnPodConditionsPatternView>(at("onPodConditions")); }
   bool has_on_pod_conditions() const { return json_->contains("onPodConditions"); }
 };
 
 class PodFailurePolicyView : public View {
  public:
   using View::View;
-  ListView<PodFailurePolicyRuleView> rules() const {
-    return ListView<PodFailurePolicyRuleView>(at("rules"));
-  }
+  ListView<PodFailurePolicyRuleView> rules() const { return ListView<PodFailurePolicyRuleView>(at("rules")); }
   bool has_rules() const { return json_->contains("rules"); }
 };
 
@@ -64,9 +58,7 @@ class SuccessPolicyRuleView : public View {
 class SuccessPolicyView : public View {
  public:
   using View::View;
-  ListView<SuccessPolicyRuleView> rules() const {
-    return ListView<SuccessPolicyRuleView>(at("rules"));
-  }
+  ListView<SuccessPolicyRuleView> rules() const { return ListView<SuccessPolicyRuleView>(at("rules")); }
   bool has_rules() const { return json_->contains("rules"); }
 };
 
@@ -91,13 +83,9 @@ class JobSpecView : public View {
   bool has_max_failed_indexes() const { return json_->contains("maxFailedIndexes"); }
   int64_t parallelism() const { return at("parallelism").as_int(); }
   bool has_parallelism() const { return json_->contains("parallelism"); }
-  PodFailurePolicyView pod_failure_policy() const {
-    return PodFailurePolicyView(at("podFailurePolicy"));
-  }
+  PodFailurePolicyView pod_failure_policy() const { return PodFailurePolicyView(at("podFailurePolicy")); }
   bool has_pod_failure_policy() const { return json_->contains("podFailurePolicy"); }
-  const std::string& pod_replacement_policy() const {
-    return at("podReplacementPolicy").as_string();
-  }
+  const std::string& pod_replacement_policy() const { return at("podReplacementPolicy").as_string(); }
   bool has_pod_replacement_policy() const { return json_->contains("podReplacementPolicy"); }
   LabelSelectorView selector() const { return LabelSelectorView(at("selector")); }
   bool has_selector() const { return json_->contains("selector"); }
@@ -146,9 +134,7 @@ class JobStatusView : public View {
   bool has_completed_indexes() const { return json_->contains("completedIndexes"); }
   const std::string& completion_time() const { return at("completionTime").as_string(); }
   bool has_completion_time() const { return json_->contains("completionTime"); }
-  ListView<JobConditionView> conditions() const {
-    return ListView<JobConditionView>(at("conditions"));
-  }
+  ListView<JobConditionView> conditions() const { return ListView<JobConditionView>(at("conditions")); }
   bool has_conditions() const { return json_->contains("conditions"); }
   int64_t failed() const { return at("failed").as_int(); }
   bool has_failed() const { return json_->contains("failed"); }
@@ -162,9 +148,7 @@ class JobStatusView : public View {
   bool has_succeeded() const { return json_->contains("succeeded"); }
   int64_t terminating() const { return at("terminating").as_int(); }
   bool has_terminating() const { return json_->contains("terminating"); }
-  UncountedTerminatedPodsView uncounted_terminated_pods() const {
-    return UncountedTerminatedPodsView(at("uncountedTerminatedPods"));
-  }
+  UncountedTerminatedPodsView uncounted_terminated_pods() const { return UncountedTerminatedPodsView(at("uncountedTerminatedPods")); }
   bool has_uncounted_terminated_pods() const { return json_->contains("uncountedTerminatedPods"); }
 };
 

@@ -26,19 +26,11 @@ class JobSetFailurePolicyRuleView : public View {
   bool has_action() const { return json_->contains("action"); }
   const std::string& name() const { return at("name").as_string(); }
   bool has_name() const { return json_->contains("name"); }
-  const base::Json::Array& on_job_failure_message_patterns() const {
-    return at("onJobFailureMessagePatterns").items();
-  }
-  bool has_on_job_failure_message_patterns() const {
-    return json_->contains("onJobFailureMessagePatterns");
-  }
-  const base::Json::Array& on_job_failure_reasons() const {
-    return at("onJobFailureReasons").items();
-  }
+  const base::Json::Array& on_job_failure_message_patterns() const { return at("onJobFailureMessagePatterns").items(); }
+  bool has_on_job_failure_message_patterns() const { return json_->contains("onJobFailureMessagePatterns"); }
+  const base::Json::Array& on_job_failure_reasons() const { return at("onJobFailureReasons").items(); }
   bool has_on_job_failure_reasons() const { return json_->contains("onJobFailureReasons"); }
-  const base::Json::Array& target_replicated_jobs() const {
-    return at("targetReplicatedJobs").items();
-  }
+  const base::Json::Array& target_replicated_jobs() const { return at("targetReplicatedJobs").items(); }
   bool has_target_replicated_jobs() const { return json_->contains("targetReplicatedJobs"); }
 };
 
@@ -49,9 +41,7 @@ class JobSetFailurePolicyView : public View {
   bool has_max_restarts() const { return json_->contains("maxRestarts"); }
   const std::string& restart_strategy() const { return at("restartStrategy").as_string(); }
   bool has_restart_strategy() const { return json_->contains("restartStrategy"); }
-  ListView<JobSetFailurePolicyRuleView> rules() const {
-    return ListView<JobSetFailurePolicyRuleView>(at("rules"));
-  }
+  ListView<JobSetFailurePolicyRuleView> rules() const { return ListView<JobSetFailurePolicyRuleView>(at("rules")); }
   bool has_rules() const { return json_->contains("rules"); }
 };
 
@@ -61,9 +51,7 @@ class JobSetNetworkView : public View {
   bool enable_dns_hostnames() const { return at("enableDNSHostnames").as_bool(); }
   bool has_enable_dns_hostnames() const { return json_->contains("enableDNSHostnames"); }
   bool publish_not_ready_addresses() const { return at("publishNotReadyAddresses").as_bool(); }
-  bool has_publish_not_ready_addresses() const {
-    return json_->contains("publishNotReadyAddresses");
-  }
+  bool has_publish_not_ready_addresses() const { return json_->contains("publishNotReadyAddresses"); }
   const std::string& subdomain() const { return at("subdomain").as_string(); }
   bool has_subdomain() const { return json_->contains("subdomain"); }
 };
@@ -80,9 +68,7 @@ class JobSetDependsOnView : public View {
 class JobSetReplicatedJobView : public View {
  public:
   using View::View;
-  ListView<JobSetDependsOnView> depends_on() const {
-    return ListView<JobSetDependsOnView>(at("dependsOn"));
-  }
+  ListView<JobSetDependsOnView> depends_on() const { return ListView<JobSetDependsOnView>(at("dependsOn")); }
   bool has_depends_on() const { return json_->contains("dependsOn"); }
   const std::string& group_name() const { return at("groupName").as_string(); }
   bool has_group_name() const { return json_->contains("groupName"); }
@@ -106,9 +92,7 @@ class JobSetSuccessPolicyView : public View {
   using View::View;
   const std::string& operator_() const { return at("operator").as_string(); }
   bool has_operator() const { return json_->contains("operator"); }
-  const base::Json::Array& target_replicated_jobs() const {
-    return at("targetReplicatedJobs").items();
-  }
+  const base::Json::Array& target_replicated_jobs() const { return at("targetReplicatedJobs").items(); }
   bool has_target_replicated_jobs() const { return json_->contains("targetReplicatedJobs"); }
 };
 
@@ -122,9 +106,7 @@ class JobSetVolumeClaimRetentionPolicyView : public View {
 class JobSetVolumeClaimPolicyView : public View {
  public:
   using View::View;
-  JobSetVolumeClaimRetentionPolicyView retention_policy() const {
-    return JobSetVolumeClaimRetentionPolicyView(at("retentionPolicy"));
-  }
+  JobSetVolumeClaimRetentionPolicyView retention_policy() const { return JobSetVolumeClaimRetentionPolicyView(at("retentionPolicy")); }
   bool has_retention_policy() const { return json_->contains("retentionPolicy"); }
   const base::Json::Array& templates() const { return at("templates").items(); }
   bool has_templates() const { return json_->contains("templates"); }
@@ -135,33 +117,23 @@ class JobSetSpecView : public View {
   using View::View;
   JobSetCoordinatorView coordinator() const { return JobSetCoordinatorView(at("coordinator")); }
   bool has_coordinator() const { return json_->contains("coordinator"); }
-  JobSetFailurePolicyView failure_policy() const {
-    return JobSetFailurePolicyView(at("failurePolicy"));
-  }
+  JobSetFailurePolicyView failure_policy() const { return JobSetFailurePolicyView(at("failurePolicy")); }
   bool has_failure_policy() const { return json_->contains("failurePolicy"); }
   const std::string& managed_by() const { return at("managedBy").as_string(); }
   bool has_managed_by() const { return json_->contains("managedBy"); }
   JobSetNetworkView network() const { return JobSetNetworkView(at("network")); }
   bool has_network() const { return json_->contains("network"); }
-  ListView<JobSetReplicatedJobView> replicated_jobs() const {
-    return ListView<JobSetReplicatedJobView>(at("replicatedJobs"));
-  }
+  ListView<JobSetReplicatedJobView> replicated_jobs() const { return ListView<JobSetReplicatedJobView>(at("replicatedJobs")); }
   bool has_replicated_jobs() const { return json_->contains("replicatedJobs"); }
-  JobSetStartupPolicyView startup_policy() const {
-    return JobSetStartupPolicyView(at("startupPolicy"));
-  }
+  JobSetStartupPolicyView startup_policy() const { return JobSetStartupPolicyView(at("startupPolicy")); }
   bool has_startup_policy() const { return json_->contains("startupPolicy"); }
-  JobSetSuccessPolicyView success_policy() const {
-    return JobSetSuccessPolicyView(at("successPolicy"));
-  }
+  JobSetSuccessPolicyView success_policy() const { return JobSetSuccessPolicyView(at("successPolicy")); }
   bool has_success_policy() const { return json_->contains("successPolicy"); }
   bool suspend() const { return at("suspend").as_bool(); }
   bool has_suspend() const { return json_->contains("suspend"); }
   int64_t ttl_seconds_after_finished() const { return at("ttlSecondsAfterFinished").as_int(); }
   bool has_ttl_seconds_after_finished() const { return json_->contains("ttlSecondsAfterFinished"); }
-  ListView<JobSetVolumeClaimPolicyView> volume_claim_policies() const {
-    return ListView<JobSetVolumeClaimPolicyView>(at("volumeClaimPolicies"));
-  }
+  ListView<JobSetVolumeClaimPolicyView> volume_claim_policies() const { return ListView<JobSetVolumeClaimPolicyView>(at("volumeClaimPolicies")); }
   bool has_volume_claim_policies() const { return json_->contains("volumeClaimPolicies"); }
 };
 
@@ -174,12 +146,8 @@ class JobSetReplicatedJobStatusView : public View {
   bool has_failed() const { return json_->contains("failed"); }
   const base::Json::Array& job_restarts() const { return at("jobRestarts").items(); }
   bool has_job_restarts() const { return json_->contains("jobRestarts"); }
-  const base::Json::Array& job_restarts_count_towards_max() const {
-    return at("jobRestartsCountTowardsMax").items();
-  }
-  bool has_job_restarts_count_towards_max() const {
-    return json_->contains("jobRestartsCountTowardsMax");
-  }
+  const base::Json::Array& job_restarts_count_towards_max() const { return at("jobRestartsCountTowardsMax").items(); }
+  bool has_job_restarts_count_towards_max() const { return json_->contains("jobRestartsCountTowardsMax"); }
   const std::string& name() const { return at("name").as_string(); }
   bool has_name() const { return json_->contains("name"); }
   int64_t ready() const { return at("ready").as_int(); }
@@ -195,21 +163,11 @@ class JobSetStatusView : public View {
   using View::View;
   ListView<ConditionView> conditions() const { return ListView<ConditionView>(at("conditions")); }
   bool has_conditions() const { return json_->contains("conditions"); }
-  int64_t current_in_place_restart_attempt() const {
-    return at("currentInPlaceRestartAttempt").as_int();
-  }
-  bool has_current_in_place_restart_attempt() const {
-    return json_->contains("currentInPlaceRestartAttempt");
-  }
-  int64_t previous_in_place_restart_attempt() const {
-    return at("previousInPlaceRestartAttempt").as_int();
-  }
-  bool has_previous_in_place_restart_attempt() const {
-    return json_->contains("previousInPlaceRestartAttempt");
-  }
-  ListView<JobSetReplicatedJobStatusView> replicated_jobs_status() const {
-    return ListView<JobSetReplicatedJobStatusView>(at("replicatedJobsStatus"));
-  }
+  int64_t current_in_place_restart_attempt() const { return at("currentInPlaceRestartAttempt").as_int(); }
+  bool has_current_in_place_restart_attempt() const { return json_->contains("currentInPlaceRestartAttempt"); }
+  int64_t previous_in_place_restart_attempt() const { return at("previousInPlaceRestartAttempt").as_int(); }
+  bool has_previous_in_place_restart_attempt() const { return json_->contains("previousInPlaceRestartAttempt"); }
+  ListView<JobSetReplicatedJobStatusView> replicated_jobs_status() const { return ListView<JobSetReplicatedJobStatusView>(at("replicatedJobsStatus")); }
   bool has_replicated_jobs_status() const { return json_->contains("replicatedJobsStatus"); }
   int64_t restarts() const { return at("restarts").as_int(); }
   bool has_restarts() const { return json_->contains("restarts"); }

@@ -31,12 +31,8 @@ class ObjectMetaView : public View {
   bool has_annotations() const { return json_->contains("annotations"); }
   const std::string& creation_timestamp() const { return at("creationTimestamp").as_string(); }
   bool has_creation_timestamp() const { return json_->contains("creationTimestamp"); }
-  int64_t deletion_grace_period_seconds() const {
-    return at("deletionGracePeriodSeconds").as_int();
-  }
-  bool has_deletion_grace_period_seconds() const {
-    return json_->contains("deletionGracePeriodSeconds");
-  }
+  int64_t deletion_grace_period_seconds() const { return at("deletionGracePeriodSeconds").as_int(); }
+  bool has_deletion_grace_period_seconds() const { return json_->contains("deletionGracePeriodSeconds"); }
   const std::string& deletion_timestamp() const { return at("deletionTimestamp").as_string(); }
   bool has_deletion_timestamp() const { return json_->contains("deletionTimestamp"); }
   const base::Json::Array& finalizers() const { return at("finalizers").items(); }
@@ -53,9 +49,7 @@ class ObjectMetaView : public View {
   bool has_name() const { return json_->contains("name"); }
   const std::string& namespace_() const { return at("namespace").as_string(); }
   bool has_namespace() const { return json_->contains("namespace"); }
-  ListView<OwnerReferenceView> owner_references() const {
-    return ListView<OwnerReferenceView>(at("ownerReferences"));
-  }
+  ListView<OwnerReferenceView> owner_references() const { return ListView<OwnerReferenceView>(at("ownerReferences")); }
   bool has_owner_references() const { return json_->contains("ownerReferences"); }
   const std::string& resource_version() const { return at("resourceVersion").as_string(); }
   bool has_resource_version() const { return json_->contains("resourceVersion"); }
@@ -96,9 +90,7 @@ class LabelSelectorRequirementView : public View {
 class LabelSelectorView : public View {
  public:
   using View::View;
-  ListView<LabelSelectorRequirementView> match_expressions() const {
-    return ListView<LabelSelectorRequirementView>(at("matchExpressions"));
-  }
+  ListView<LabelSelectorRequirementView> match_expressions() const { return ListView<LabelSelectorRequirementView>(at("matchExpressions")); }
   bool has_match_expressions() const { return json_->contains("matchExpressions"); }
   const base::Json& match_labels() const { return at("matchLabels"); }
   bool has_match_labels() const { return json_->contains("matchLabels"); }

@@ -73,9 +73,7 @@ class NodeSystemInfoView : public View {
   bool has_architecture() const { return json_->contains("architecture"); }
   const std::string& boot_id() const { return at("bootID").as_string(); }
   bool has_boot_id() const { return json_->contains("bootID"); }
-  const std::string& container_runtime_version() const {
-    return at("containerRuntimeVersion").as_string();
-  }
+  const std::string& container_runtime_version() const { return at("containerRuntimeVersion").as_string(); }
   bool has_container_runtime_version() const { return json_->contains("containerRuntimeVersion"); }
   const std::string& kernel_version() const { return at("kernelVersion").as_string(); }
   bool has_kernel_version() const { return json_->contains("kernelVersion"); }
@@ -118,15 +116,11 @@ class NodeStatusView : public View {
   bool has_allocatable() const { return json_->contains("allocatable"); }
   const base::Json& capacity() const { return at("capacity"); }
   bool has_capacity() const { return json_->contains("capacity"); }
-  ListView<NodeConditionView> conditions() const {
-    return ListView<NodeConditionView>(at("conditions"));
-  }
+  ListView<NodeConditionView> conditions() const { return ListView<NodeConditionView>(at("conditions")); }
   bool has_conditions() const { return json_->contains("conditions"); }
   const base::Json& config() const { return at("config"); }
   bool has_config() const { return json_->contains("config"); }
-  NodeDaemonEndpointsView daemon_endpoints() const {
-    return NodeDaemonEndpointsView(at("daemonEndpoints"));
-  }
+  NodeDaemonEndpointsView daemon_endpoints() const { return NodeDaemonEndpointsView(at("daemonEndpoints")); }
   bool has_daemon_endpoints() const { return json_->contains("daemonEndpoints"); }
   const base::Json::Array& declared_features() const { return at("declaredFeatures").items(); }
   bool has_declared_features() const { return json_->contains("declaredFeatures"); }

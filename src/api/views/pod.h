@@ -3,11 +3,11 @@
 // Do not edit. clang-format off
 // Pods.
 #pragma once
-#include "api/views/affinity.h"
-#include "api/views/container.h"
 #include "api/views/meta.h"
-#include "api/views/view.h"
+#include "api/views/container.h"
 #include "api/views/volume.h"
+#include "api/views/affinity.h"
+#include "api/views/view.h"
 
 namespace pelton::api {
 
@@ -18,9 +18,7 @@ class PodSecurityContextView : public View {
   bool has_app_armor_profile() const { return json_->contains("appArmorProfile"); }
   int64_t fs_group() const { return at("fsGroup").as_int(); }
   bool has_fs_group() const { return json_->contains("fsGroup"); }
-  const std::string& fs_group_change_policy() const {
-    return at("fsGroupChangePolicy").as_string();
-  }
+  const std::string& fs_group_change_policy() const { return at("fsGroupChangePolicy").as_string(); }
   bool has_fs_group_change_policy() const { return json_->contains("fsGroupChangePolicy"); }
   int64_t run_as_group() const { return at("runAsGroup").as_int(); }
   bool has_run_as_group() const { return json_->contains("runAsGroup"); }
@@ -28,9 +26,7 @@ class PodSecurityContextView : public View {
   bool has_run_as_non_root() const { return json_->contains("runAsNonRoot"); }
   int64_t run_as_user() const { return at("runAsUser").as_int(); }
   bool has_run_as_user() const { return json_->contains("runAsUser"); }
-  const std::string& se_linux_change_policy() const {
-    return at("seLinuxChangePolicy").as_string();
-  }
+  const std::string& se_linux_change_policy() const { return at("seLinuxChangePolicy").as_string(); }
   bool has_se_linux_change_policy() const { return json_->contains("seLinuxChangePolicy"); }
   const base::Json& se_linux_options() const { return at("seLinuxOptions"); }
   bool has_se_linux_options() const { return json_->contains("seLinuxOptions"); }
@@ -38,12 +34,8 @@ class PodSecurityContextView : public View {
   bool has_seccomp_profile() const { return json_->contains("seccompProfile"); }
   const base::Json::Array& supplemental_groups() const { return at("supplementalGroups").items(); }
   bool has_supplemental_groups() const { return json_->contains("supplementalGroups"); }
-  const std::string& supplemental_groups_policy() const {
-    return at("supplementalGroupsPolicy").as_string();
-  }
-  bool has_supplemental_groups_policy() const {
-    return json_->contains("supplementalGroupsPolicy");
-  }
+  const std::string& supplemental_groups_policy() const { return at("supplementalGroupsPolicy").as_string(); }
+  bool has_supplemental_groups_policy() const { return json_->contains("supplementalGroupsPolicy"); }
   const base::Json::Array& sysctls() const { return at("sysctls").items(); }
   bool has_sysctls() const { return json_->contains("sysctls"); }
   const base::Json& windows_options() const { return at("windowsOptions"); }
@@ -73,9 +65,7 @@ class PodDNSConfigView : public View {
   using View::View;
   const base::Json::Array& nameservers() const { return at("nameservers").items(); }
   bool has_nameservers() const { return json_->contains("nameservers"); }
-  ListView<PodDNSConfigOptionView> options() const {
-    return ListView<PodDNSConfigOptionView>(at("options"));
-  }
+  ListView<PodDNSConfigOptionView> options() const { return ListView<PodDNSConfigOptionView>(at("options")); }
   bool has_options() const { return json_->contains("options"); }
   const base::Json::Array& searches() const { return at("searches").items(); }
   bool has_searches() const { return json_->contains("searches"); }
@@ -88,12 +78,8 @@ class PodSpecView : public View {
   bool has_active_deadline_seconds() const { return json_->contains("activeDeadlineSeconds"); }
   AffinityView affinity() const { return AffinityView(at("affinity")); }
   bool has_affinity() const { return json_->contains("affinity"); }
-  bool automount_service_account_token() const {
-    return at("automountServiceAccountToken").as_bool();
-  }
-  bool has_automount_service_account_token() const {
-    return json_->contains("automountServiceAccountToken");
-  }
+  bool automount_service_account_token() const { return at("automountServiceAccountToken").as_bool(); }
+  bool has_automount_service_account_token() const { return json_->contains("automountServiceAccountToken"); }
   ListView<ContainerView> containers() const { return ListView<ContainerView>(at("containers")); }
   bool has_containers() const { return json_->contains("containers"); }
   PodDNSConfigView dns_config() const { return PodDNSConfigView(at("dnsConfig")); }
@@ -102,13 +88,9 @@ class PodSpecView : public View {
   bool has_dns_policy() const { return json_->contains("dnsPolicy"); }
   bool enable_service_links() const { return at("enableServiceLinks").as_bool(); }
   bool has_enable_service_links() const { return json_->contains("enableServiceLinks"); }
-  const base::Json::Array& ephemeral_containers() const {
-    return at("ephemeralContainers").items();
-  }
+  const base::Json::Array& ephemeral_containers() const { return at("ephemeralContainers").items(); }
   bool has_ephemeral_containers() const { return json_->contains("ephemeralContainers"); }
-  ListView<HostAliasView> host_aliases() const {
-    return ListView<HostAliasView>(at("hostAliases"));
-  }
+  ListView<HostAliasView> host_aliases() const { return ListView<HostAliasView>(at("hostAliases")); }
   bool has_host_aliases() const { return json_->contains("hostAliases"); }
   bool host_ipc() const { return at("hostIPC").as_bool(); }
   bool has_host_ipc() const { return json_->contains("hostIPC"); }
@@ -124,9 +106,7 @@ class PodSpecView : public View {
   bool has_hostname_override() const { return json_->contains("hostnameOverride"); }
   const base::Json::Array& image_pull_secrets() const { return at("imagePullSecrets").items(); }
   bool has_image_pull_secrets() const { return json_->contains("imagePullSecrets"); }
-  ListView<ContainerView> init_containers() const {
-    return ListView<ContainerView>(at("initContainers"));
-  }
+  ListView<ContainerView> init_containers() const { return ListView<ContainerView>(at("initContainers")); }
   bool has_init_containers() const { return json_->contains("initContainers"); }
   const std::string& node_name() const { return at("nodeName").as_string(); }
   bool has_node_name() const { return json_->contains("nodeName"); }
@@ -154,15 +134,11 @@ class PodSpecView : public View {
   bool has_runtime_class_name() const { return json_->contains("runtimeClassName"); }
   const std::string& scheduler_name() const { return at("schedulerName").as_string(); }
   bool has_scheduler_name() const { return json_->contains("schedulerName"); }
-  ListView<PodSchedulingGateView> scheduling_gates() const {
-    return ListView<PodSchedulingGateView>(at("schedulingGates"));
-  }
+  ListView<PodSchedulingGateView> scheduling_gates() const { return ListView<PodSchedulingGateView>(at("schedulingGates")); }
   bool has_scheduling_gates() const { return json_->contains("schedulingGates"); }
   const base::Json& scheduling_group() const { return at("schedulingGroup"); }
   bool has_scheduling_group() const { return json_->contains("schedulingGroup"); }
-  PodSecurityContextView security_context() const {
-    return PodSecurityContextView(at("securityContext"));
-  }
+  PodSecurityContextView security_context() const { return PodSecurityContextView(at("securityContext")); }
   bool has_security_context() const { return json_->contains("securityContext"); }
   const std::string& service_account() const { return at("serviceAccount").as_string(); }
   bool has_service_account() const { return json_->contains("serviceAccount"); }
@@ -174,22 +150,12 @@ class PodSpecView : public View {
   bool has_share_process_namespace() const { return json_->contains("shareProcessNamespace"); }
   const std::string& subdomain() const { return at("subdomain").as_string(); }
   bool has_subdomain() const { return json_->contains("subdomain"); }
-  int64_t termination_grace_period_seconds() const {
-    return at("terminationGracePeriodSeconds").as_int();
-  }
-  bool has_termination_grace_period_seconds() const {
-    return json_->contains("terminationGracePeriodSeconds");
-  }
-  ListView<TolerationView> tolerations() const {
-    return ListView<TolerationView>(at("tolerations"));
-  }
+  int64_t termination_grace_period_seconds() const { return at("terminationGracePeriodSeconds").as_int(); }
+  bool has_termination_grace_period_seconds() const { return json_->contains("terminationGracePeriodSeconds"); }
+  ListView<TolerationView> tolerations() const { return ListView<TolerationView>(at("tolerations")); }
   bool has_tolerations() const { return json_->contains("tolerations"); }
-  ListView<TopologySpreadConstraintView> topology_spread_constraints() const {
-    return ListView<TopologySpreadConstraintView>(at("topologySpreadConstraints"));
-  }
-  bool has_topology_spread_constraints() const {
-    return json_->contains("topologySpreadConstraints");
-  }
+  ListView<TopologySpreadConstraintView> topology_spread_constraints() const { return ListView<TopologySpreadConstraintView>(at("topologySpreadConstraints")); }
+  bool has_topology_spread_constraints() const { return json_->contains("topologySpreadConstraints"); }
   ListView<VolumeView> volumes() const { return ListView<VolumeView>(at("volumes")); }
   bool has_volumes() const { return json_->contains("volumes"); }
 };
@@ -234,9 +200,7 @@ class ContainerStateView : public View {
   using View::View;
   ContainerStateRunningView running() const { return ContainerStateRunningView(at("running")); }
   bool has_running() const { return json_->contains("running"); }
-  ContainerStateTerminatedView terminated() const {
-    return ContainerStateTerminatedView(at("terminated"));
-  }
+  ContainerStateTerminatedView terminated() const { return ContainerStateTerminatedView(at("terminated")); }
   bool has_terminated() const { return json_->contains("terminated"); }
   ContainerStateWaitingView waiting() const { return ContainerStateWaitingView(at("waiting")); }
   bool has_waiting() const { return json_->contains("waiting"); }
@@ -247,12 +211,8 @@ class ContainerStatusView : public View {
   using View::View;
   const base::Json& allocated_resources() const { return at("allocatedResources"); }
   bool has_allocated_resources() const { return json_->contains("allocatedResources"); }
-  const base::Json::Array& allocated_resources_status() const {
-    return at("allocatedResourcesStatus").items();
-  }
-  bool has_allocated_resources_status() const {
-    return json_->contains("allocatedResourcesStatus");
-  }
+  const base::Json::Array& allocated_resources_status() const { return at("allocatedResourcesStatus").items(); }
+  bool has_allocated_resources_status() const { return json_->contains("allocatedResourcesStatus"); }
   const std::string& container_id() const { return at("containerID").as_string(); }
   bool has_container_id() const { return json_->contains("containerID"); }
   const std::string& image() const { return at("image").as_string(); }
@@ -319,42 +279,24 @@ class PodStatusView : public View {
   using View::View;
   const base::Json& allocated_resources() const { return at("allocatedResources"); }
   bool has_allocated_resources() const { return json_->contains("allocatedResources"); }
-  ListView<PodConditionView> conditions() const {
-    return ListView<PodConditionView>(at("conditions"));
-  }
+  ListView<PodConditionView> conditions() const { return ListView<PodConditionView>(at("conditions")); }
   bool has_conditions() const { return json_->contains("conditions"); }
-  ListView<ContainerStatusView> container_statuses() const {
-    return ListView<ContainerStatusView>(at("containerStatuses"));
-  }
+  ListView<ContainerStatusView> container_statuses() const { return ListView<ContainerStatusView>(at("containerStatuses")); }
   bool has_container_statuses() const { return json_->contains("containerStatuses"); }
-  ListView<ContainerStatusView> ephemeral_container_statuses() const {
-    return ListView<ContainerStatusView>(at("ephemeralContainerStatuses"));
-  }
-  bool has_ephemeral_container_statuses() const {
-    return json_->contains("ephemeralContainerStatuses");
-  }
-  const base::Json& extended_resource_claim_status() const {
-    return at("extendedResourceClaimStatus");
-  }
-  bool has_extended_resource_claim_status() const {
-    return json_->contains("extendedResourceClaimStatus");
-  }
+  ListView<ContainerStatusView> ephemeral_container_statuses() const { return ListView<ContainerStatusView>(at("ephemeralContainerStatuses")); }
+  bool has_ephemeral_container_statuses() const { return json_->contains("ephemeralContainerStatuses"); }
+  const base::Json& extended_resource_claim_status() const { return at("extendedResourceClaimStatus"); }
+  bool has_extended_resource_claim_status() const { return json_->contains("extendedResourceClaimStatus"); }
   const std::string& host_ip() const { return at("hostIP").as_string(); }
   bool has_host_ip() const { return json_->contains("hostIP"); }
   ListView<HostIPView> host_ips() const { return ListView<HostIPView>(at("hostIPs")); }
   bool has_host_ips() const { return json_->contains("hostIPs"); }
-  ListView<ContainerStatusView> init_container_statuses() const {
-    return ListView<ContainerStatusView>(at("initContainerStatuses"));
-  }
+  ListView<ContainerStatusView> init_container_statuses() const { return ListView<ContainerStatusView>(at("initContainerStatuses")); }
   bool has_init_container_statuses() const { return json_->contains("initContainerStatuses"); }
   const std::string& message() const { return at("message").as_string(); }
   bool has_message() const { return json_->contains("message"); }
-  const base::Json::Array& node_allocatable_resource_claim_statuses() const {
-    return at("nodeAllocatableResourceClaimStatuses").items();
-  }
-  bool has_node_allocatable_resource_claim_statuses() const {
-    return json_->contains("nodeAllocatableResourceClaimStatuses");
-  }
+  const base::Json::Array& node_allocatable_resource_claim_statuses() const { return at("nodeAllocatableResourceClaimStatuses").items(); }
+  bool has_node_allocatable_resource_claim_statuses() const { return json_->contains("nodeAllocatableResourceClaimStatuses"); }
   const std::string& nominated_node_name() const { return at("nominatedNodeName").as_string(); }
   bool has_nominated_node_name() const { return json_->contains("nominatedNodeName"); }
   int64_t observed_generation() const { return at("observedGeneration").as_int(); }
@@ -371,9 +313,7 @@ class PodStatusView : public View {
   bool has_reason() const { return json_->contains("reason"); }
   const std::string& resize() const { return at("resize").as_string(); }
   bool has_resize() const { return json_->contains("resize"); }
-  const base::Json::Array& resource_claim_statuses() const {
-    return at("resourceClaimStatuses").items();
-  }
+  const base::Json::Array& resource_claim_statuses() const { return at("resourceClaimStatuses").items(); }
   bool has_resource_claim_statuses() const { return json_->contains("resourceClaimStatuses"); }
   ResourceRequirementsView resources() const { return ResourceRequirementsView(at("resources")); }
   bool has_resources() const { return json_->contains("resources"); }

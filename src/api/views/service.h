@@ -28,12 +28,8 @@ class ServicePortView : public View {
 class ServiceSpecView : public View {
  public:
   using View::View;
-  bool allocate_load_balancer_node_ports() const {
-    return at("allocateLoadBalancerNodePorts").as_bool();
-  }
-  bool has_allocate_load_balancer_node_ports() const {
-    return json_->contains("allocateLoadBalancerNodePorts");
-  }
+  bool allocate_load_balancer_node_ports() const { return at("allocateLoadBalancerNodePorts").as_bool(); }
+  bool has_allocate_load_balancer_node_ports() const { return json_->contains("allocateLoadBalancerNodePorts"); }
   const std::string& cluster_ip() const { return at("clusterIP").as_string(); }
   bool has_cluster_ip() const { return json_->contains("clusterIP"); }
   const base::Json::Array& cluster_ips() const { return at("clusterIPs").items(); }
@@ -42,15 +38,11 @@ class ServiceSpecView : public View {
   bool has_external_ips() const { return json_->contains("externalIPs"); }
   const std::string& external_name() const { return at("externalName").as_string(); }
   bool has_external_name() const { return json_->contains("externalName"); }
-  const std::string& external_traffic_policy() const {
-    return at("externalTrafficPolicy").as_string();
-  }
+  const std::string& external_traffic_policy() const { return at("externalTrafficPolicy").as_string(); }
   bool has_external_traffic_policy() const { return json_->contains("externalTrafficPolicy"); }
   int64_t health_check_node_port() const { return at("healthCheckNodePort").as_int(); }
   bool has_health_check_node_port() const { return json_->contains("healthCheckNodePort"); }
-  const std::string& internal_traffic_policy() const {
-    return at("internalTrafficPolicy").as_string();
-  }
+  const std::string& internal_traffic_policy() const { return at("internalTrafficPolicy").as_string(); }
   bool has_internal_traffic_policy() const { return json_->contains("internalTrafficPolicy"); }
   const base::Json::Array& ip_families() const { return at("ipFamilies").items(); }
   bool has_ip_families() const { return json_->contains("ipFamilies"); }
@@ -60,18 +52,12 @@ class ServiceSpecView : public View {
   bool has_load_balancer_class() const { return json_->contains("loadBalancerClass"); }
   const std::string& load_balancer_ip() const { return at("loadBalancerIP").as_string(); }
   bool has_load_balancer_ip() const { return json_->contains("loadBalancerIP"); }
-  const base::Json::Array& load_balancer_source_ranges() const {
-    return at("loadBalancerSourceRanges").items();
-  }
-  bool has_load_balancer_source_ranges() const {
-    return json_->contains("loadBalancerSourceRanges");
-  }
+  const base::Json::Array& load_balancer_source_ranges() const { return at("loadBalancerSourceRanges").items(); }
+  bool has_load_balancer_source_ranges() const { return json_->contains("loadBalancerSourceRanges"); }
   ListView<ServicePortView> ports() const { return ListView<ServicePortView>(at("ports")); }
   bool has_ports() const { return json_->contains("ports"); }
   bool publish_not_ready_addresses() const { return at("publishNotReadyAddresses").as_bool(); }
-  bool has_publish_not_ready_addresses() const {
-    return json_->contains("publishNotReadyAddresses");
-  }
+  bool has_publish_not_ready_addresses() const { return json_->contains("publishNotReadyAddresses"); }
   const base::Json& selector() const { return at("selector"); }
   bool has_selector() const { return json_->contains("selector"); }
   const std::string& session_affinity() const { return at("sessionAffinity").as_string(); }

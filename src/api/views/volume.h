@@ -72,9 +72,7 @@ class DownwardAPIVolumeFileView : public View {
   bool has_mode() const { return json_->contains("mode"); }
   const std::string& path() const { return at("path").as_string(); }
   bool has_path() const { return json_->contains("path"); }
-  ResourceFieldSelectorView resource_field_ref() const {
-    return ResourceFieldSelectorView(at("resourceFieldRef"));
-  }
+  ResourceFieldSelectorView resource_field_ref() const { return ResourceFieldSelectorView(at("resourceFieldRef")); }
   bool has_resource_field_ref() const { return json_->contains("resourceFieldRef"); }
 };
 
@@ -83,9 +81,7 @@ class DownwardAPIVolumeSourceView : public View {
   using View::View;
   int64_t default_mode() const { return at("defaultMode").as_int(); }
   bool has_default_mode() const { return json_->contains("defaultMode"); }
-  ListView<DownwardAPIVolumeFileView> items() const {
-    return ListView<DownwardAPIVolumeFileView>(at("items"));
-  }
+  ListView<DownwardAPIVolumeFileView> items() const { return ListView<DownwardAPIVolumeFileView>(at("items")); }
   bool has_items() const { return json_->contains("items"); }
 };
 
@@ -114,9 +110,7 @@ class SecretProjectionView : public View {
 class DownwardAPIProjectionView : public View {
  public:
   using View::View;
-  ListView<DownwardAPIVolumeFileView> items() const {
-    return ListView<DownwardAPIVolumeFileView>(at("items"));
-  }
+  ListView<DownwardAPIVolumeFileView> items() const { return ListView<DownwardAPIVolumeFileView>(at("items")); }
   bool has_items() const { return json_->contains("items"); }
 };
 
@@ -127,9 +121,7 @@ class VolumeProjectionView : public View {
   bool has_cluster_trust_bundle() const { return json_->contains("clusterTrustBundle"); }
   ConfigMapProjectionView config_map() const { return ConfigMapProjectionView(at("configMap")); }
   bool has_config_map() const { return json_->contains("configMap"); }
-  DownwardAPIProjectionView downward_api() const {
-    return DownwardAPIProjectionView(at("downwardAPI"));
-  }
+  DownwardAPIProjectionView downward_api() const { return DownwardAPIProjectionView(at("downwardAPI")); }
   bool has_downward_api() const { return json_->contains("downwardAPI"); }
   const base::Json& pod_certificate() const { return at("podCertificate"); }
   bool has_pod_certificate() const { return json_->contains("podCertificate"); }
@@ -144,9 +136,7 @@ class ProjectedVolumeSourceView : public View {
   using View::View;
   int64_t default_mode() const { return at("defaultMode").as_int(); }
   bool has_default_mode() const { return json_->contains("defaultMode"); }
-  ListView<VolumeProjectionView> sources() const {
-    return ListView<VolumeProjectionView>(at("sources"));
-  }
+  ListView<VolumeProjectionView> sources() const { return ListView<VolumeProjectionView>(at("sources")); }
   bool has_sources() const { return json_->contains("sources"); }
 };
 
@@ -172,15 +162,11 @@ class VolumeView : public View {
   bool has_cephfs() const { return json_->contains("cephfs"); }
   const base::Json& cinder() const { return at("cinder"); }
   bool has_cinder() const { return json_->contains("cinder"); }
-  ConfigMapVolumeSourceView config_map() const {
-    return ConfigMapVolumeSourceView(at("configMap"));
-  }
+  ConfigMapVolumeSourceView config_map() const { return ConfigMapVolumeSourceView(at("configMap")); }
   bool has_config_map() const { return json_->contains("configMap"); }
   const base::Json& csi() const { return at("csi"); }
   bool has_csi() const { return json_->contains("csi"); }
-  DownwardAPIVolumeSourceView downward_api() const {
-    return DownwardAPIVolumeSourceView(at("downwardAPI"));
-  }
+  DownwardAPIVolumeSourceView downward_api() const { return DownwardAPIVolumeSourceView(at("downwardAPI")); }
   bool has_downward_api() const { return json_->contains("downwardAPI"); }
   EmptyDirVolumeSourceView empty_dir() const { return EmptyDirVolumeSourceView(at("emptyDir")); }
   bool has_empty_dir() const { return json_->contains("emptyDir"); }
@@ -208,9 +194,7 @@ class VolumeView : public View {
   bool has_name() const { return json_->contains("name"); }
   const base::Json& nfs() const { return at("nfs"); }
   bool has_nfs() const { return json_->contains("nfs"); }
-  PersistentVolumeClaimVolumeSourceView persistent_volume_claim() const {
-    return PersistentVolumeClaimVolumeSourceView(at("persistentVolumeClaim"));
-  }
+  PersistentVolumeClaimVolumeSourceView persistent_volume_claim() const { return PersistentVolumeClaimVolumeSourceView(at("persistentVolumeClaim")); }
   bool has_persistent_volume_claim() const { return json_->contains("persistentVolumeClaim"); }
   const base::Json& photon_persistent_disk() const { return at("photonPersistentDisk"); }
   bool has_photon_persistent_disk() const { return json_->contains("photonPersistentDisk"); }
