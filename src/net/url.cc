@@ -10,6 +10,17 @@ uint16_t default_port(std::string_view scheme) {
   return scheme == "https" ? 443 : 80;
 }
 
+/// What a host may consist of: an IPv6 address (between brackets), or a name or IPv4 address.
+bool is_host(std::string_view host, bool is_bracketed) {
+  for (const char c : host) {
+    const bool is_hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+    const bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    if (is_hex || c == '.' || (is_bracketed && c == ':')) continue;
+    if (is_bracketed || !(is_letter || c == '-' || c == '_')) return false;
+  }
+  return !is_bracketed || host.find(':') != std::string_view::npos;
+}
+
 }  // namespace
 
 std::string Url::authority() const {
@@ -42,6 +53,7 @@ base::Result<Url> parse_url(std::string_view text) {
   url.host = authority.substr(is_bracketed ? 1 : 0,
                               is_bracketed ? host_end - 1 : std::min(host_end, authority.size()));
   if (url.host.empty()) return wrong("has no host");
+  if (!is_host(url.host, is_bracketed)) return wrong("has a host that is no name and no address");
   std::string_view after =
       host_end == std::string_view::npos ? "" : authority.substr(host_end + (is_bracketed ? 1 : 0));
   url.port = default_port(url.scheme);

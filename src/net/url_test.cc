@@ -33,7 +33,8 @@ TEST(UrlTest, AnIpv6HostLosesItsBrackets) {
 TEST(UrlTest, WrongOnesAreRefused) {
   for (const char* text :
        {"", "h", "ftp://h", "http://", "http://:80", "http://h:", "http://h:0", "http://h:65536",
-        "http://h:x", "http://u@h", "http://h/#f", "http://[::1", "http://[::1]x"}) {
+        "http://h:x", "http://u@h", "http://h/#f", "http://[::1", "http://[::1]x",
+        "http://[[00]/2]/", "http://[name]/", "http://a b/"}) {
     EXPECT_FALSE(parse_url(text).ok()) << text;
   }
 }
