@@ -298,8 +298,11 @@ void emit(std::string& out, const Json& value, size_t indent, bool is_in_list) {
     for (const Json::Member& member : value.members()) {
       if (!is_first) out.append(indent, ' ');
       is_first = false;
-      emit_string(out, member.name);
-      out += ':';
+      std::string key;
+      emit_string(key, member.name);
+      // A key of over 1024 characters must be said to be one (YAML 1.2, 8.2.2).
+      if (key.size() > 1000) key = "? " + key + "\n" + std::string(indent, ' ');
+      out += key + ":";
       const bool is_block = !member.value.empty();
       out += is_block ? "\n" : " ";
       emit(out, member.value, member.value.is_array() ? indent : indent + 2, false);

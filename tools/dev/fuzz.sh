@@ -14,7 +14,7 @@ fuzz_each() {
     local program
     program=$(find build/fuzz -type f -name "$name" | head -n 1)
     if run_shown "Fuzzing $name for $seconds s" "$program" \
-      -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+      -seed="${PELTON_FUZZ_SEED:-0}" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
       -artifact_prefix="build/fuzz/corpus/$name-" "build/fuzz/corpus/$name" "${seeds[@]}"; then
       echo "passed fuzz.$name" >>"${PELTON_FUZZ_REPORT:-/dev/null}"
     else
