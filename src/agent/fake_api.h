@@ -30,7 +30,7 @@ class FakeApi {
   void erase(const std::string& path) {
     const auto it = objects_.find(path);
     if (it == objects_.end()) return;
-    base::Json last = it->second;
+    base::Json& last = erased_[path] = std::move(it->second);
     objects_.erase(it);
     last.child("metadata").set("resourceVersion", std::to_string(++revision_));
     tell(path, "DELETED", last);
@@ -46,6 +46,13 @@ class FakeApi {
     static const base::Json nothing;
     const auto it = objects_.find(path);
     return it == objects_.end() ? nothing : it->second;
+  }
+  /// The last version of an object that was erased; null where none was. Who looks from time to
+  /// time with get() may miss it.
+  const base::Json& erased(const std::string& path) const {
+    static const base::Json nothing;
+    const auto it = erased_.find(path);
+    return it == erased_.end() ? nothing : it->second;
   }
   std::vector<base::Json> list(const std::string& prefix) const {
     std::vector<base::Json> out;
@@ -141,7 +148,7 @@ class FakeApi {
     answer(sink, 200, get(path));
   }
 
-  std::map<std::string, base::Json> objects_;
+  std::map<std::string, base::Json> objects_, erased_;
   std::vector<Watcher> watchers_;
   uint64_t revision_ = 1;
 };

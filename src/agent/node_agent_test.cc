@@ -301,26 +301,30 @@ TEST_F(NodeAgentTest, GivesVolumesAndVariablesFromConfigMapsSecretsAndTheHost) {
 }
 
 TEST_F(NodeAgentTest, EndsAPodGentlyAndThenByForce) {
-  create_script("gentle", "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.05; done");
+  create_script(
+      "gentle",
+      "trap 'echo bye > /shared/said; exit 3' TERM; echo up; while :; do sleep 0.05; done",
+      "volumes: [{name: s, hostPath: {path: " + directory_ +
+          "/shared, type: DirectoryOrCreate}}], container: {volumeMounts: [{name: s, "
+          "mountPath: /shared}]}");
   create_script("stubborn", "trap '' TERM; echo up; sleep 1000 & wait; wait; sleep 1000");
   wait_until("both are up",
              [&] { return output("gentle") == "up\n" && output("stubborn") == "up\n"; });
-  std::string last_output;
-  Json last;
-  const auto gone = [&](const std::string& pod) {
-    if (!api_.get(path_of(pod)).is_null()) last = status(pod);
-    if (const std::string now = output(pod); !now.empty()) last_output = now;
-    return api_.get(path_of(pod)).is_null();
+  const auto last_status = [&](const std::string& pod) -> const Json& {
+    return api_.erased(path_of(pod))["status"];
   };
+  const auto is_gone = [&](const std::string& pod) { return api_.get(path_of(pod)).is_null(); };
   api_.remove_gracefully(path_of("gentle"), 30);
-  wait_until("gentle is gone", [&] { return gone("gentle"); });
-  EXPECT_EQ(last_output, "up\nbye\n");
-  EXPECT_EQ(last["phase"].as_string(), "Failed");
-  EXPECT_EQ(last["containerStatuses"][size_t{0}].at("state.terminated.exitCode").as_int(), 3);
+  wait_until("gentle is gone", [&] { return is_gone("gentle"); });
+  EXPECT_EQ(*world().files.read(path("shared/said")), "bye\n");
+  EXPECT_EQ(last_status("gentle")["phase"].as_string(), "Failed");
+  const Json& gentle = last_status("gentle")["containerStatuses"][size_t{0}];
+  EXPECT_EQ(gentle.at("state.terminated.exitCode").as_int(), 3);
   api_.remove_gracefully(path_of("stubborn"), 1);
-  wait_until("stubborn is gone", [&] { return gone("stubborn"); });
-  EXPECT_EQ(last["containerStatuses"][size_t{0}].at("state.terminated.exitCode").as_int(), 137);
-  EXPECT_EQ(last["containerStatuses"][size_t{0}].at("state.terminated.signal").as_int(), 9);
+  wait_until("stubborn is gone", [&] { return is_gone("stubborn"); });
+  const Json& stubborn = last_status("stubborn")["containerStatuses"][size_t{0}];
+  EXPECT_EQ(stubborn.at("state.terminated.exitCode").as_int(), 137);
+  EXPECT_EQ(stubborn.at("state.terminated.signal").as_int(), 9);
   wait_until("nothing is left", [&] {
     return world().files.list(node() + "/pods")->empty() && live_shims() == 0 &&
            !world().files.exists(pod_namespaces(network_, "uid-stubborn").net);
