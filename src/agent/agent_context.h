@@ -12,6 +12,7 @@
 #include "agent/park.h"
 #include "agent/pod_lifecycle.h"
 #include "agent/sandbox_command.h"
+#include "agent/slots.h"
 #include "client/client.h"
 #include "world/world.h"
 
@@ -24,6 +25,8 @@ struct AgentOptions {
   std::string executable;         ///< the pelton program, absolute: shims, and `pelton run` in pods
   std::string host_address = "127.0.0.1";
   base::Duration lease_period = base::Duration::seconds(2);
+  /// Pods and containers that are being started, or pods torn down, at once.
+  size_t parallel_starts = 8;
   LifecycleOptions lifecycle;
 
   std::string node_directory() const { return data_directory + "/nodes/" + machine.node_name; }
@@ -40,6 +43,7 @@ struct AgentContext {
   DeviceLedger devices;
   AddressPool addresses;
   EventRecorder events;
+  Slots starts;  ///< AgentOptions::parallel_starts
 };
 
 }  // namespace pelton::agent

@@ -93,7 +93,8 @@ void NodeAgent::start(std::function<void(base::Status)> started) {
             .image_roots = {},
             .devices = DeviceLedger(options_.machine.type.accelerators),
             .addresses = AddressPool(options_.machine.index),
-            .events = EventRecorder(client_, world_.clock, "kubelet", options_.machine.node_name)});
+            .events = EventRecorder(client_, world_.clock, "kubelet", options_.machine.node_name),
+            .starts = Slots(options_.parallel_starts, world_.timers)});
         adopt_pods();
         const base::Status listening = listen();
         if (!listening.ok()) return started(listening);

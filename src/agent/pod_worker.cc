@@ -180,6 +180,7 @@ void PodWorker::observe_container(const std::string& name, Container& container)
       seen.state = State::Exited;
       break;
   }
+  if (seen.state != State::Starting) container.slot.reset();
   if (container.run->running()) seen.started_at = container.run->running()->started_at;
   if (seen.state != State::Starting && before == State::Starting && is_known_to_api_) {
     event(false, "Started", "Started container " + name, name);
@@ -214,35 +215,45 @@ void PodWorker::act(const PodAction& action) {
   }
 }
 
+void PodWorker::in_turn(std::function<void(Slots::Slot)> go) {
+  context_.starts.take([go = std::move(go), alive = std::weak_ptr(alive_)](Slots::Slot slot) {
+    if (!alive.expired()) go(std::move(slot));
+  });
+}
+
 void PodWorker::prepare_sandbox() {
   observed_.sandbox = Sandbox::Preparing;
-  sandbox_.prepare([this](base::Status status) {
-    if (status.ok()) {
-      observed_.sandbox = Sandbox::Ready;
-      observed_.sandbox_failure.reset();
-    } else {
-      observed_.sandbox = Sandbox::Failed;
-      observed_.sandbox_failure =
-          StartFailure{status.reason(), status.message(), context_.world.clock.now()};
-      event(true, status.reason(), status.message());
-    }
-    sync_soon();
+  in_turn([this](const Slots::Slot& slot) {
+    sandbox_.prepare([this, slot](base::Status status) {
+      if (status.ok()) {
+        observed_.sandbox = Sandbox::Ready;
+        observed_.sandbox_failure.reset();
+      } else {
+        observed_.sandbox = Sandbox::Failed;
+        observed_.sandbox_failure =
+            StartFailure{status.reason(), status.message(), context_.world.clock.now()};
+        event(true, status.reason(), status.message());
+      }
+      sync_soon();
+    });
   });
 }
 
 void PodWorker::tear_down_sandbox() {
   observed_.sandbox = Sandbox::TearingDown;
-  sandbox_.tear_down([this](base::Status status) {
-    if (!status.ok()) {
-      context_.world.log.warning(
-          "pod.tear_down", {{"pod", api::uid_of(record_.pod)}, {"error", status.to_string()}});
-    }
-    observed_.sandbox = Sandbox::None;
-    give_back();
-    record_.is_released = true;
-    write_pod_record(context_.world.files, paths_, record_)
-        .ignore("an adopter would only hold the address and devices until the pod is removed");
-    sync_soon();
+  in_turn([this](const Slots::Slot& slot) {
+    sandbox_.tear_down([this, slot](base::Status status) {
+      if (!status.ok()) {
+        context_.world.log.warning(
+            "pod.tear_down", {{"pod", api::uid_of(record_.pod)}, {"error", status.to_string()}});
+      }
+      observed_.sandbox = Sandbox::None;
+      give_back();
+      record_.is_released = true;
+      write_pod_record(context_.world.files, paths_, record_)
+          .ignore("an adopter would only hold the address and devices until the pod is removed");
+      sync_soon();
+    });
   });
 }
 
@@ -257,6 +268,13 @@ void PodWorker::start_container(const std::string& name, int attempt) {
   container.is_ordering = true;
   observe_container(name, container);
   observed_.containers[name] = container.observed;
+  in_turn([this, name, attempt](Slots::Slot slot) {
+    containers_[name].slot = std::move(slot);
+    order_container(name, attempt);
+  });
+}
+
+void PodWorker::order_container(const std::string& name, int attempt) {
   for (const char* list : {"initContainers", "containers"}) {
     for (const Json& spec : record_.pod["spec"][list].items()) {
       if (spec["name"].as_string() != name) continue;
@@ -274,7 +292,10 @@ void PodWorker::launch(const std::string& name, int attempt, base::Result<ShimOr
   if (container.run) container.observed.state = State::Exited;
   if (!order.ok()) return fail_start(name, order.status());
   // While the order was made the pod may have been told to end: then nothing is started.
-  if (api::is_being_deleted(record_.pod) || observed_.is_gone) return sync_soon();
+  if (api::is_being_deleted(record_.pod) || observed_.is_gone) {
+    container.slot.reset();
+    return sync_soon();
+  }
   container.observed.failure.reset();
   auto run = std::make_unique<ContainerRun>(context_.world, paths_.attempt(name, attempt),
                                             [this] { sync_soon(); });
@@ -298,6 +319,7 @@ void PodWorker::launch(const std::string& name, int attempt, base::Result<ShimOr
 
 void PodWorker::fail_start(const std::string& name, const base::Status& why) {
   ContainerObserved& seen = containers_[name].observed;
+  containers_[name].slot.reset();
   const int count = seen.failure ? seen.failure->count + 1 : 1;
   seen.failure = StartFailure{why.reason(), why.message(), context_.world.clock.now(), count};
   event(true, "Failed", "Error: " + why.reason() + ": " + why.message(), name);

@@ -52,7 +52,8 @@ class PodWorker {
   struct Container {
     std::unique_ptr<ContainerRun> run;  ///< of the newest attempt
     ContainerObserved observed;
-    bool is_ordering = false;  ///< the order is being made
+    bool is_ordering = false;  ///< the order is being made, or waits for its turn
+    Slots::Slot slot;          ///< held while it is started
   };
   void admit();
   void adopt_containers();
@@ -63,7 +64,10 @@ class PodWorker {
   void act(const PodAction& action);
   void prepare_sandbox();
   void tear_down_sandbox();
+  /// Calls `go` when it is this worker's turn to start or tear down something; not if it is gone.
+  void in_turn(std::function<void(Slots::Slot)> go);
   void start_container(const std::string& name, int attempt);
+  void order_container(const std::string& name, int attempt);
   void launch(const std::string& name, int attempt, base::Result<ShimOrder> order);
   void fail_start(const std::string& name, const base::Status& why);
   void stop_container(const std::string& name, bool is_kill);

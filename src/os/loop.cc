@@ -49,6 +49,7 @@ Loop::~Loop() {
   // forget other watches and timers as it goes.
   while (!watches_.empty()) watches_.extract(watches_.begin());
   while (!timers_.empty()) timers_.extract(timers_.begin());
+  while (!taken_.empty()) taken_.pop_front();
 }
 
 base::Result<std::unique_ptr<Loop>> Loop::make() {
@@ -114,16 +115,21 @@ int Loop::timeout_ms() {
 }
 
 void Loop::wait_and_dispatch() {
-  std::array<epoll_event, 256> events;
-  const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), timeout_ms());
+  // Few at a time: the kernel begins the next turn with those that it has not named yet.
+  std::array<epoll_event, 32> events;
+  const int timeout = taken_.empty() ? timeout_ms() : 0;
+  const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), timeout);
   if (count < 0) {
     PELTON_CHECK(errno == EINTR);
     return;
   }
+  const int64_t end = monotonic_ns() + kHalfTurnNs;
+  run_taken(end);
   for (int i = 0; i < count && !is_stopping_; ++i) {
     const uint64_t id = events[static_cast<size_t>(i)].data.u64;
     if (id == kWakeId) {
-      run_inbox();
+      take_inbox();
+      run_taken(end);
       continue;
     }
     const auto found = watches_.find(id);  // an earlier callback may have ended this watch
@@ -133,15 +139,21 @@ void Loop::wait_and_dispatch() {
   }
 }
 
-void Loop::run_inbox() {
+void Loop::take_inbox() {
   uint64_t count = 0;
   if (::read(wake_.get(), &count, sizeof count) < 0) return;
-  std::vector<std::function<void()>> batch;
-  {
-    const std::lock_guard lock(inbox_mutex_);
-    batch.swap(inbox_);
+  const std::lock_guard lock(inbox_mutex_);
+  for (auto& fn : inbox_) taken_.push_back(std::move(fn));
+  inbox_.clear();
+}
+
+void Loop::run_taken(int64_t end_ns) {
+  while (!taken_.empty() && !is_stopping_) {
+    const auto fn = std::move(taken_.front());
+    taken_.pop_front();
+    fn();
+    if (monotonic_ns() > end_ns) return;
   }
-  for (auto& fn : batch) fn();
 }
 
 void Loop::run_due() {
@@ -156,6 +168,7 @@ void Loop::run_due() {
     const auto fn = std::move(found->second);
     timers_.erase(found);
     fn();
+    if (monotonic_ns() > now + kHalfTurnNs) return;
   }
 }
 

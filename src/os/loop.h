@@ -3,9 +3,12 @@
 // hand in. Everything else of os/ hangs on it.
 //
 // One turn: wait (epoll), tell the owners of ready descriptors, run what is due. What a callback
-// posts runs in the next turn, so that neither starves the other.
+// posts runs in the next turn, and a turn runs no more of what is due, or was handed in, than fits
+// into kHalfTurnNs each (and no more than 32 descriptors), so that nothing starves the rest: a
+// heartbeat's answer is read, and its timer runs, however much there is to do.
 #pragma once
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -63,10 +66,13 @@ class Loop final : public world::Timers {
     bool operator>(const Deadline& o) const { return ns != o.ns ? ns > o.ns : id > o.id; }
   };
 
+  static constexpr int64_t kHalfTurnNs = 10'000'000;
+
   Loop() = default;
   void wait_and_dispatch();
   void run_due();
-  void run_inbox();
+  void take_inbox();
+  void run_taken(int64_t end_ns);
   int timeout_ms();
   void drop_cancelled();
 
@@ -80,6 +86,7 @@ class Loop final : public world::Timers {
   std::unordered_map<Id, std::function<void()>> timers_;
   std::mutex inbox_mutex_;
   std::vector<std::function<void()>> inbox_;
+  std::deque<std::function<void()>> taken_;  ///< from the inbox, not run yet
 };
 
 /// CLOCK_MONOTONIC, in nanoseconds.

@@ -61,6 +61,55 @@ TEST_F(LoopTest, WhatACallbackPostsDoesNotStarveDescriptors) {
   run();
 }
 
+/// Keeps the processor busy, as a callback that works for long does.
+void work(Duration duration) {
+  const int64_t end = monotonic_ns() + duration.ns();
+  while (monotonic_ns() < end) {
+  }
+}
+
+TEST_F(LoopTest, MuchThatIsDueDoesNotKeepDescriptorsWaiting) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const Fd read_end(ends[0]), write_end(ends[1]);
+  auto& loop = static_cast<Loop&>(world().timers);
+  int done = 0;
+  Loop::Watch watch(loop, read_end.get(), [&](uint32_t) {
+    EXPECT_LT(done, 100);
+    stop();
+  });
+  watch.set(EPOLLIN);
+  for (int i = 0; i < 200; ++i) {
+    loop.post([&] {
+      if (done == 0) {
+        ASSERT_EQ(::write(write_end.get(), "x", 1), 1);
+      }
+      ++done;
+      work(Duration::milliseconds(2));
+    });
+  }
+  run();
+}
+
+TEST_F(LoopTest, MuchThatOtherThreadsHandInDoesNotKeepTimersWaiting) {
+  auto& loop = static_cast<Loop&>(world().timers);
+  std::string order;
+  loop.post([&] {  // in one batch: the loop is here meanwhile
+    for (int i = 0; i < 200; ++i) {
+      loop.post_from_any_thread([&, i] {
+        if (i == 0) loop.post([&] { order += "timer"; });
+        work(Duration::milliseconds(2));
+        if (i < 150) return;
+        order += i == 199 ? "." : "-";
+        if (i == 199) stop();
+      });
+    }
+  });
+  run();
+  EXPECT_TRUE(order.starts_with("timer-")) << order;
+  EXPECT_TRUE(order.ends_with("-.")) << "all of it, in its order: " << order;
+}
+
 TEST_F(LoopTest, AWatchMayEndItselfAndAnotherThatIsReadyInTheSameTurn) {
   auto& loop = static_cast<Loop&>(world().timers);
   int ends[2][2];
