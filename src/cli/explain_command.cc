@@ -26,11 +26,15 @@ struct Observed {
     for (const base::Json& object : kinds.at(kind)) result.push_back(&object);
     return result;
   }
+  placement::World world() const {
+    return {objects("Node"), objects("Pod"), objects("Job"), objects("JobSet"),
+            objects("Namespace")};
+  }
 };
 
 base::Result<Observed> observe(os::OsWorld& os, AdminClient& admin) {
   Observed observed;
-  for (const char* kind : {"Node", "Pod", "Job", "JobSet"}) {
+  for (const char* kind : {"Node", "Pod", "Job", "JobSet", "Namespace"}) {
     List list =
         await<List>(os, [&](auto done) { admin.client().list(kind, "", {}, std::move(done)); });
     if (!list.ok()) return std::move(list).status().with(fmt::format("listing {}s", kind));
@@ -55,9 +59,7 @@ base::Status explain(const ExplainOptions& chosen) {
   PELTON_ASSIGN(auto admin, AdminClient::make(os->world(), data_directory(chosen.data_dir)));
   PELTON_ASSIGN(const Observed observed, observe(*os, *admin));
   PELTON_ASSIGN(const placement::PodExplanation explanation,
-                placement::explain_pod(observed.objects("Node"), observed.objects("Pod"),
-                                       observed.objects("Job"), observed.objects("JobSet"),
-                                       chosen.namespace_name, chosen.name));
+                placement::explain_pod(observed.world(), chosen.namespace_name, chosen.name));
   if (chosen.output == "json") {
     fmt::print("{}\n", explanation.to_json().dump(2));
   } else {

@@ -83,7 +83,7 @@ void tell_bound(const placement::Placement& placed, const CacheView& view,
 }  // namespace
 
 std::vector<std::string> SchedulerReconciler::watched_kinds() const {
-  return {"Job", "JobSet", "Node", "Pod"};
+  return {"Job", "JobSet", "Namespace", "Node", "Pod"};
 }
 
 Keys SchedulerReconciler::keys_of(const Json&, const CacheView&) const {
@@ -94,7 +94,8 @@ Plan SchedulerReconciler::reconcile(const Key&, const CacheView& view, base::Ins
   Plan plan;
   if (view.list_pods_on("").empty()) return plan;
   const placement::Decision decision = placement::decide_placement(placement::observe(
-      view.list("Node"), view.list("Pod"), view.list("Job"), view.list("JobSet")));
+      {view.list("Node"), view.list("Pod"), view.list("Job"), view.list("JobSet"),
+       view.list("Namespace")}));
   // All bindings before any talk, so that a crash or a failure in between delays no pod.
   for (const placement::Placement& placed : decision.placements) {
     plan.commands.push_back(bind_command(placed));

@@ -6,17 +6,12 @@
 #include <tuple>
 #include <utility>
 
+#include "decide/placement/pack.h"
 #include "decide/placement/room.h"
+#include "decide/placement/search.h"
 
 namespace pelton::decide::placement {
 namespace {
-
-/// Gangs over this size are placed greedily only; steps bound the search for smaller ones.
-constexpr size_t kMaxSearchedPods = 64;
-constexpr int kMaxSearchSteps = 20'000;
-
-using Pods = std::vector<const Pod*>;
-using Nodes = std::vector<size_t>;  ///< one per pod of a unit
 
 /// What is placed together.
 struct Unit {
@@ -64,7 +59,8 @@ std::string missing_part(const Gang& gang, const Pods& pods) {
 
 class Placer {
  public:
-  explicit Placer(const Observed& observed) : observed_(observed), room_(observed) {}
+  explicit Placer(const Observed& observed)
+      : observed_(observed), room_(observed), packer_(observed, room_) {}
 
   Decision run() {
     std::vector<Unit> units = make_units();
@@ -139,8 +135,7 @@ class Placer {
     }
     order_by_difficulty(unit.pods);
     Explanation why;
-    std::optional<Nodes> nodes = place_greedily(unit, why);
-    if (!nodes) nodes = search(unit);
+    const std::optional<NodeList> nodes = place(unit, why);
     if (!nodes) return refuse(unit, why);
     Placement placement;
     placement.namespace_name = unit.pods.front()->namespace_name;
@@ -150,7 +145,7 @@ class Placer {
     }
     for (size_t i = 0; i < unit.pods.size(); ++i) {
       const Pod& pod = *unit.pods[i];
-      room_.take(pod.shape, pod.group, (*nodes)[i]);
+      room_.take(pod, (*nodes)[i]);
       placement.bindings.push_back({pod.name, pod.uid, observed_.nodes[(*nodes)[i]].name});
     }
     std::sort(placement.bindings.begin(), placement.bindings.end(),
@@ -193,64 +188,28 @@ class Placer {
   }
 
   /// Leaves the room as it was; `why` is about the first pod that found no node.
-  std::optional<Nodes> place_greedily(const Unit& unit, Explanation& why) {
-    Nodes nodes;
-    for (const Pod* pod : unit.pods) {
-      const auto node = room_.best_node(pod->shape, pod->group, pod->planned_node);
-      if (!node) {
-        why = room_.explain(pod->shape);
-        if (unit.pods.size() > 1) {
-          why.context = "gang " + unit.gang->name + ": " + std::to_string(nodes.size()) + " of " +
-                        std::to_string(unit.pods.size()) + " pods fit, then for pod " + pod->name;
-        }
-        break;
-      }
-      room_.take(pod->shape, pod->group, *node);
-      nodes.push_back(*node);
+  std::optional<NodeList> place(const Unit& unit, Explanation& why) {
+    if (unit.pods.size() == 1) {
+      const Pod& pod = *unit.pods.front();
+      const auto node = room_.best_node(pod, room_.all_nodes());
+      if (node) return NodeList{*node};
+      why = room_.explain(pod);
+      return std::nullopt;
     }
-    for (size_t i = 0; i < nodes.size(); ++i) {
-      room_.give_back(unit.pods[i]->shape, unit.pods[i]->group, nodes[i]);
-    }
-    if (nodes.size() < unit.pods.size()) return std::nullopt;
-    return nodes;
-  }
-
-  /// Every assignment, bounded. Where all pods have one shape the greedy order is exact already.
-  std::optional<Nodes> search(const Unit& unit) {
-    const size_t first = unit.pods.front()->shape;
-    const bool is_uniform = std::all_of(unit.pods.begin(), unit.pods.end(),
-                                        [&](const Pod* p) { return p->shape == first; });
-    if (is_uniform || unit.pods.size() > kMaxSearchedPods) return std::nullopt;
-    Nodes nodes;
-    int steps = kMaxSearchSteps;
-    if (!extend(unit.pods, nodes, steps)) return std::nullopt;
-    for (size_t i = 0; i < nodes.size(); ++i) {
-      room_.give_back(unit.pods[i]->shape, unit.pods[i]->group, nodes[i]);
-    }
-    return nodes;
-  }
-
-  /// Places the pods after `nodes` in every way; on success the room is taken.
-  bool extend(const Pods& pods, Nodes& nodes, int& steps) {
-    const size_t at = nodes.size();
-    if (at == pods.size()) return true;
-    const Pod& pod = *pods[at];
-    // Pods of one shape are interchangeable: only ascending nodes are tried.
-    const bool is_twin = at > 0 && pods[at - 1]->shape == pod.shape;
-    for (size_t node = is_twin ? nodes.back() : 0; node < room_.node_count(); ++node) {
-      if (--steps < 0) return false;
-      if (!room_.fits(pod.shape, node)) continue;
-      room_.take(pod.shape, pod.group, node);
-      nodes.push_back(node);
-      if (extend(pods, nodes, steps)) return true;
-      nodes.pop_back();
-      room_.give_back(pod.shape, pod.group, node);
-    }
-    return false;
+    if (auto nodes = packer_.place(unit.pods)) return nodes;
+    if (auto nodes = search(observed_, room_, unit.pods)) return nodes;
+    const Packer::Failure& failure = packer_.failure();
+    why = failure.why;
+    why.context = "gang " + unit.gang->name + ": " + std::to_string(failure.placed) + " of " +
+                  std::to_string(unit.pods.size()) + " pods fit";
+    if (!failure.topology.empty()) why.context += " (" + failure.topology + ")";
+    why.context += ", then for pod " + failure.pod_name;
+    return std::nullopt;
   }
 
   const Observed& observed_;
   Room room_;
+  Packer packer_;
   Decision decision_;
 };
 

@@ -5,14 +5,19 @@
 //      one pod, or the pods of a gang's Jobs that have not started: those wait until all of them
 //      exist and are then placed all or none. A pod of a Job that has started is a replacement and
 //      joins alone.
-//   2. Filters per shape and node: readiness, spec.unschedulable, taints, node selector, required
-//      node affinity; then room.
-//   3. Among nodes that remain: the one where the fewest accelerators are left over (pods without
-//      accelerators: where the fewest lie idle), then the fewest pods of the same group, then the
-//      least used cpu, then the name.
-//   4. What is placed takes its room at once; what is not leaves no trace, and says why.
-// A gang of different shapes which that greedy order cannot place is searched for exhaustively,
-// within a bound. Pure; the same observation gives the same decision.
+//   2. Filters per shape and node (filters.h): cordon, taints, readiness, node selector, required
+//      node affinity.
+//   3. Neighbours (neighbours.h): topology spread, pod anti-affinity in both directions, pod
+//      affinity; exclusive and required topology are of these.
+//   4. Room, then the score (room.h): untolerated PreferNoSchedule taints, preferred node affinity,
+//      preferred pod affinity, ScheduleAnyway spreading; then where the fewest accelerators are
+//      left over (pods without accelerators: where the fewest lie idle), the fewest pods of the
+//      same group, the least used cpu, the name. Earlier grounds outweigh all later ones.
+//   5. A gang is packed into topology domains (pack.h); where that order fails, ways are searched
+//      for exhaustively, within a bound (search.h).
+//   6. What is placed takes its room at once; what is not leaves no trace, and says why.
+// There is no preemption; ports of the host are not looked at. Pure; the same observation gives the
+// same decision.
 #pragma once
 #include "decide/placement/decision.h"
 #include "decide/placement/observed.h"

@@ -54,11 +54,9 @@ bool tell_settled(const Json& pod, PodExplanation& out) {
 
 }  // namespace
 
-base::Result<PodExplanation> explain_pod(const Objects& nodes, const Objects& pods,
-                                         const Objects& jobs, const Objects& jobsets,
-                                         std::string_view namespace_name,
+base::Result<PodExplanation> explain_pod(const World& world, std::string_view namespace_name,
                                          std::string_view pod_name) {
-  const Json* pod = find(pods, namespace_name, pod_name);
+  const Json* pod = find(world.pods, namespace_name, pod_name);
   if (pod == nullptr) {
     return base::not_found("there is no pod \"" + std::string(pod_name) + "\" in namespace \"" +
                            std::string(namespace_name) + "\"");
@@ -68,7 +66,7 @@ base::Result<PodExplanation> explain_pod(const Objects& nodes, const Objects& po
   out.pod_name = pod_name;
   out.gang_name = api::label_of(*pod, kJobSetNameLabel);
   if (tell_settled(*pod, out)) return out;
-  const Decision decision = decide_placement(observe(nodes, pods, jobs, jobsets));
+  const Decision decision = decide_placement(observe(world));
   for (const Placement& placement : decision.placements) {
     if (placement.namespace_name != namespace_name) continue;
     for (const Binding& binding : placement.bindings) {

@@ -30,9 +30,7 @@ struct PodExplanation {
 };
 
 /// NotFound: there is no such pod among `pods`.
-base::Result<PodExplanation> explain_pod(const Objects& nodes, const Objects& pods,
-                                         const Objects& jobs, const Objects& jobsets,
-                                         std::string_view namespace_name,
+base::Result<PodExplanation> explain_pod(const World& world, std::string_view namespace_name,
                                          std::string_view pod_name);
 
 }  // namespace pelton::decide::placement

@@ -5,6 +5,7 @@
 #include "api/object.h"
 #include "api/quantity.h"
 #include "base/strings.h"
+#include "decide/placement/observe_rules.h"
 #include "decide/placement/observed.h"
 
 namespace pelton::decide::placement {
@@ -13,41 +14,12 @@ using base::Json;
 
 namespace {
 
-bool has_ended(const Json& pod) {
-  const std::string& phase = pod["status"]["phase"].as_string();
-  return phase == "Succeeded" || phase == "Failed";
-}
-
 const std::string& node_of(const Json& pod) {
   return pod["spec"]["nodeName"].as_string();
 }
 
 void add(Amounts& to, const Amounts& amounts) {
   for (const auto& [resource, amount] : amounts) to[resource] += amount;
-}
-
-void raise(Amounts& to, const Amounts& amounts) {
-  for (const auto& [resource, amount] : amounts) {
-    to[resource] = std::max(to[resource], amount);
-  }
-}
-
-Amounts amounts_from(const Json& map) {
-  Amounts out;
-  for (const auto& [resource, text] : map.members()) {
-    const api::Quantity quantity = api::Quantity::or_zero(text);
-    out[resource] = resource == "cpu" ? quantity.milli_value() : quantity.value();
-  }
-  return out;
-}
-
-/// Limits stand in for requests that are not given.
-Amounts container_requests(const Json& container) {
-  Amounts out = amounts_from(container["resources"]["limits"]);
-  for (const auto& [resource, amount] : amounts_from(container["resources"]["requests"])) {
-    out[resource] = amount;
-  }
-  return out;
 }
 
 Node observe_node(const Json& object) {
@@ -61,8 +33,7 @@ Node observe_node(const Json& object) {
   node.is_unschedulable = object["spec"]["unschedulable"].as_bool();
   const Json* ready = api::find_condition(object, "Ready");
   node.is_ready = ready == nullptr || (*ready)["status"].as_string() == "True";
-  const Json& allocatable = object["status"]["allocatable"];
-  node.allocatable = amounts_from(allocatable.empty() ? object["status"]["capacity"] : allocatable);
+  node.allocatable = api::allocatable_of(object);
   return node;
 }
 
@@ -72,27 +43,33 @@ api::LabelSelector expressions_from(const Json& expressions) {
   return selector.ok() ? std::move(*selector) : api::LabelSelector::nothing();
 }
 
-Shape observe_shape(const Json& pod) {
-  Shape shape;
+NodeTerm node_term_from(const Json& term) {
+  const Json& labels = term["matchExpressions"];
+  const Json& fields = term["matchFields"];
+  return {expressions_from(labels), expressions_from(fields), labels.empty() && fields.empty()};
+}
+
+void observe_shape(const Json& pod, Shape& shape) {
   shape.requests = requests_of(pod);
   shape.node_selector = api::LabelSelector::from_map(pod["spec"]["nodeSelector"]);
-  const Json& required =
-      pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+  const Json& affinity = pod["spec"]["affinity"]["nodeAffinity"];
+  const Json& required = affinity["requiredDuringSchedulingIgnoredDuringExecution"];
   shape.has_affinity = !required.is_null();
   for (const Json& term : required["nodeSelectorTerms"].items()) {
-    const Json& labels = term["matchExpressions"];
-    const Json& fields = term["matchFields"];
-    shape.affinity.push_back(
-        {expressions_from(labels), expressions_from(fields), labels.empty() && fields.empty()});
+    shape.affinity.push_back(node_term_from(term));
+  }
+  for (const Json& preferred :
+       affinity["preferredDuringSchedulingIgnoredDuringExecution"].items()) {
+    shape.preferred_nodes.push_back(
+        {node_term_from(preferred["preference"]), preferred["weight"].as_int()});
   }
   for (const Json& t : pod["spec"]["tolerations"].items()) {
     shape.tolerations.push_back({t["key"].as_string(), t["operator"].as_string(),
                                  t["value"].as_string(), t["effect"].as_string()});
   }
-  return shape;
 }
 
-/// Everything of a pod that its Shape is made of, as text.
+/// Everything of a pod that its Shape is made of but its rules, as text.
 std::string shape_key(const Json& pod) {
   const Json& spec = pod["spec"];
   std::string key;
@@ -101,7 +78,9 @@ std::string shape_key(const Json& pod) {
     container["resources"].dump_to(key);
     container["restartPolicy"].dump_to(key);
   }
-  for (const char* field : {"overhead", "nodeSelector", "tolerations"}) spec[field].dump_to(key);
+  for (const char* field : {"resources", "overhead", "nodeSelector", "tolerations"}) {
+    spec[field].dump_to(key);
+  }
   spec["affinity"]["nodeAffinity"].dump_to(key);
   return key;
 }
@@ -186,18 +165,9 @@ Gang observe_gang(const Json& pod, const Objects& jobs, const Objects& jobsets) 
   return gang;
 }
 
-void observe_bound(Observed& observed, const std::map<std::string, size_t>& node_index,
-                   const Json& pod) {
-  auto it = node_index.find(node_of(pod));
-  if (it == node_index.end()) return;
-  Node& node = observed.nodes[it->second];
-  add(node.used, requests_of(pod));
-  if (std::string group = group_of(pod); !group.empty()) ++node.pods_by_group[group];
-}
-
 bool is_ours_to_bind(const Json& pod) {
   const std::string& scheduler = pod["spec"]["schedulerName"].as_string();
-  return node_of(pod).empty() && !has_ended(pod) && !api::is_being_deleted(pod) &&
+  return node_of(pod).empty() && !api::has_ended(pod) && !api::is_being_deleted(pod) &&
          (scheduler.empty() || scheduler == "default-scheduler");
 }
 
@@ -227,58 +197,98 @@ std::string format_amount(std::string_view resource, int64_t amount) {
   return std::to_string(amount);
 }
 
-Amounts requests_of(const Json& pod) {
-  const Json& spec = pod["spec"];
-  Amounts running;   // containers, and init containers that keep running
-  Amounts sidecars;  // those of the init containers so far
-  Amounts peak;      // what starting up takes at most
-  for (const Json& container : spec["initContainers"].items()) {
-    const Amounts own = container_requests(container);
-    if (container["restartPolicy"].as_string() == "Always") {
-      add(sidecars, own);
-      raise(peak, sidecars);
-      continue;
-    }
-    Amounts together = sidecars;
-    add(together, own);
-    raise(peak, together);
-  }
-  for (const Json& container : spec["containers"].items()) {
-    add(running, container_requests(container));
-  }
-  add(running, sidecars);
-  raise(running, peak);
-  add(running, amounts_from(spec["overhead"]));
-  std::erase_if(running, [](const auto& entry) { return entry.second == 0; });
-  running["pods"] = 1;
-  return running;
+bool NodeTerm::matches(const Node& node) const {
+  if (is_empty || !labels.matches(node.labels)) return false;
+  return fields.matches_everything() ||
+         fields.matches(Json::object({{"metadata.name", node.name}}));
 }
 
-Observed observe(const Objects& nodes, const Objects& pods, const Objects& jobs,
-                 const Objects& jobsets) {
-  Observed observed;
-  for (const Json* node : nodes) observed.nodes.push_back(observe_node(*node));
-  std::sort(observed.nodes.begin(), observed.nodes.end(),
-            [](const Node& a, const Node& b) { return a.name < b.name; });
-  std::map<std::string, size_t> node_index;
-  for (size_t i = 0; i < observed.nodes.size(); ++i) node_index[observed.nodes[i].name] = i;
+namespace {
 
-  std::map<std::string, size_t> shape_index;
-  for (const Json* pod : pods) {
-    if (!node_of(*pod).empty() && !has_ended(*pod)) observe_bound(observed, node_index, *pod);
-    if (!is_ours_to_bind(*pod)) continue;
-    const auto [shape, is_new] = shape_index.emplace(shape_key(*pod), observed.shapes.size());
-    if (is_new) observed.shapes.push_back(observe_shape(*pod));
-    observed.pending.push_back(observe_pending(*pod, shape->second));
-    const Pod& pending = observed.pending.back();
-    if (!pending.gang.empty() && !observed.gangs.contains(pending.gang)) {
-      observed.gangs[pending.gang] = observe_gang(*pod, jobs, jobsets);
+/// Pods become numbers: shapes of what they ask for, terms of what is said about them.
+class PodReader {
+ public:
+  PodReader(const World& world, Observed& out)
+      : world_(world), out_(out), rules_(world.namespaces) {
+    for (size_t i = 0; i < out.nodes.size(); ++i) node_index_[out.nodes[i].name] = i;
+  }
+
+  void run() {
+    for (const Json* pod : world_.pods) {
+      if (!node_of(*pod).empty()) {
+        if (!api::has_ended(*pod)) read_bound(*pod);
+      } else if (is_ours_to_bind(*pod)) {
+        read_pending(*pod);
+      }
+    }
+    // Who matches what can be told only once all terms are known.
+    if (rules_.has_terms()) {
+      for (auto& [pod, resident] : bound_) read_resident(*pod, std::move(resident));
+      for (size_t i = 0; i < pending_.size(); ++i) {
+        out_.pending[i].matches = rules_.matches_of(*pending_[i]);
+      }
+    }
+    out_.terms = rules_.take_terms();
+  }
+
+ private:
+  void read_bound(const Json& pod) {
+    auto it = node_index_.find(node_of(pod));
+    if (it == node_index_.end()) return;
+    Node& node = out_.nodes[it->second];
+    add(node.used, requests_of(pod));
+    if (std::string group = group_of(pod); !group.empty()) ++node.pods_by_group[group];
+    Resident resident;
+    resident.node = it->second;
+    resident.apart = rules_.read_apart(pod);
+    resident.is_leaving = api::is_being_deleted(pod);
+    bound_.emplace_back(&pod, std::move(resident));
+  }
+
+  void read_resident(const Json& pod, Resident resident) {
+    resident.matches = rules_.matches_of(pod);
+    if (resident.matches.empty() && resident.apart.empty()) return;
+    out_.residents.push_back(std::move(resident));
+  }
+
+  void read_pending(const Json& pod) {
+    Shape shape;
+    rules_.read(pod, shape);
+    const auto [index, is_new] =
+        shape_index_.emplace(shape_key(pod) + rules_key(shape), out_.shapes.size());
+    if (is_new) {
+      observe_shape(pod, shape);
+      out_.shapes.push_back(std::move(shape));
+    }
+    out_.pending.push_back(observe_pending(pod, index->second));
+    pending_.push_back(&pod);
+    const Pod& pending = out_.pending.back();
+    if (!pending.gang.empty() && !out_.gangs.contains(pending.gang)) {
+      out_.gangs[pending.gang] = observe_gang(pod, world_.jobs, world_.jobsets);
     }
   }
+
+  const World& world_;
+  Observed& out_;
+  RuleReader rules_;
+  std::map<std::string, size_t> node_index_;
+  std::map<std::string, size_t> shape_index_;
+  std::vector<std::pair<const Json*, Resident>> bound_;
+  std::vector<const Json*> pending_;
+};
+
+}  // namespace
+
+Observed observe(const World& world) {
+  Observed observed;
+  for (const Json* node : world.nodes) observed.nodes.push_back(observe_node(*node));
+  std::sort(observed.nodes.begin(), observed.nodes.end(),
+            [](const Node& a, const Node& b) { return a.name < b.name; });
+  PodReader(world, observed).run();
   std::sort(observed.pending.begin(), observed.pending.end(), [](const Pod& a, const Pod& b) {
     return std::tie(a.namespace_name, a.name) < std::tie(b.namespace_name, b.name);
   });
-  for (const Json* pod : pods) {
+  for (const Json* pod : world.pods) {
     if (node_of(*pod).empty()) continue;
     auto gang = observed.gangs.find(gang_id_of(*pod));
     if (gang == observed.gangs.end()) continue;

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <set>
 
-namespace pelton::decide::placement {
+#include "decide/placement/filters.h"
 
-using base::Json;
+namespace pelton::decide::placement {
 
 namespace {
 
@@ -40,93 +40,77 @@ int64_t amount_in(const Amounts& amounts, const std::string& resource, int64_t f
   return it == amounts.end() ? fallback : it->second;
 }
 
-bool matches_affinity(const Shape& shape, const Node& node) {
-  if (!shape.has_affinity) return true;
-  const Json fields = Json::object({{"metadata.name", node.name}});
-  return std::any_of(shape.affinity.begin(), shape.affinity.end(), [&](const AffinityTerm& term) {
-    return !term.is_empty && term.labels.matches(node.labels) && term.fields.matches(fields);
-  });
-}
-
 }  // namespace
 
-Room::Room(const Observed& observed) : observed_(observed), names_(resource_names(observed)) {
-  const auto id_of = [&](const std::string& name) {
-    return static_cast<size_t>(std::lower_bound(names_.begin(), names_.end(), name) -
-                               names_.begin());
-  };
-  cpu_ = id_of("cpu");
+Room::Room(const Observed& observed)
+    : observed_(observed), neighbours_(observed), names_(resource_names(observed)) {
+  cpu_ =
+      static_cast<size_t>(std::lower_bound(names_.begin(), names_.end(), "cpu") - names_.begin());
+  for (size_t r = 0; r < names_.size(); ++r) {
+    if (is_accelerator(names_[r])) accelerators_.push_back(r);
+  }
   free_.resize(observed.nodes.size() * names_.size());
   for (size_t n = 0; n < observed.nodes.size(); ++n) {
     const Node& node = observed.nodes[n];
     for (size_t r = 0; r < names_.size(); ++r) {
-      // A node that does not say how many pods it runs has no limit of them.
-      const int64_t all = amount_in(node.allocatable, names_[r], names_[r] == "pods" ? 110 : 0);
-      free(n, r) = all - amount_in(node.used, names_[r], 0);
+      free(n, r) = amount_in(node.allocatable, names_[r], 0) - amount_in(node.used, names_[r], 0);
     }
     in_group_.push_back(node.pods_by_group);
+    all_nodes_.push_back(n);
   }
-  for (const Shape& shape : observed.shapes) {
-    auto& needs = needs_.emplace_back();
-    for (const auto& [name, amount] : shape.requests) needs.push_back({id_of(name), amount});
-    auto& allowed = allowed_.emplace_back();
-    auto& is_allowed = is_allowed_.emplace_back(observed.nodes.size(), false);
-    for (size_t n = 0; n < observed.nodes.size(); ++n) {
-      if (!refusal(shape, observed.nodes[n]).empty()) continue;
-      allowed.push_back(n);
-      is_allowed[n] = true;
-    }
-  }
+  for (const Shape& shape : observed.shapes) look_at(shape);
 }
 
-std::string Room::refusal(const Shape& shape, const Node& node) const {
-  const auto tolerates = [&](const Taint& taint) {
-    return std::any_of(shape.tolerations.begin(), shape.tolerations.end(),
-                       [&](const Toleration& t) { return t.tolerates(taint); });
-  };
-  static const Taint kUnschedulable = {"node.kubernetes.io/unschedulable", "", "NoSchedule"};
-  if (node.is_unschedulable && !tolerates(kUnschedulable)) return "node(s) were unschedulable";
-  for (const Taint& taint : node.taints) {
-    if (taint.effect != "NoSchedule" && taint.effect != "NoExecute") continue;
-    if (!tolerates(taint)) return "node(s) had untolerated taint " + taint.to_string();
+void Room::look_at(const Shape& shape) {
+  auto& needs = needs_.emplace_back();
+  for (const auto& [name, amount] : shape.requests) {
+    const auto at = std::lower_bound(names_.begin(), names_.end(), name);
+    needs.push_back({static_cast<size_t>(at - names_.begin()), amount});
   }
-  if (!node.is_ready) return "node(s) were not ready";
-  if (!shape.node_selector.matches(node.labels) || !matches_affinity(shape, node)) {
-    return "node(s) didn't match Pod's node affinity/selector";
+  auto& is_allowed = is_allowed_.emplace_back(observed_.nodes.size(), false);
+  auto& dislikes = dislikes_.emplace_back();
+  size_t count = 0;
+  for (size_t n = 0; n < observed_.nodes.size(); ++n) {
+    dislikes.push_back(node_dislike(shape, observed_.nodes[n]));
+    if (!node_refusal(shape, observed_.nodes[n]).empty()) continue;
+    is_allowed[n] = true;
+    ++count;
   }
-  return "";
+  allowed_count_.push_back(count);
 }
 
-bool Room::fits(size_t shape, size_t node) const {
-  if (!is_allowed_[shape][node]) return false;
+bool Room::has_room(size_t shape, size_t node) const {
   return std::all_of(needs_[shape].begin(), needs_[shape].end(),
                      [&](const Need& need) { return free(node, need.resource) >= need.amount; });
 }
 
-Room::Score Room::score(size_t shape, const std::string& group, size_t node) const {
-  // Accelerators of kinds that the pod does not ask for lie as idle beside it as its own kind's.
-  int64_t left_over = 0;
-  for (size_t r = 0; r < names_.size(); ++r) {
-    if (is_accelerator(names_[r])) left_over += std::max<int64_t>(0, free(node, r));
-  }
-  for (const Need& need : needs_[shape]) {
-    if (is_accelerator(names_[need.resource])) left_over -= need.amount;
-  }
-  auto same = in_group_[node].find(group);
-  const int64_t siblings = group.empty() || same == in_group_[node].end() ? 0 : same->second;
-  const int64_t all_cpu = amount_in(observed_.nodes[node].allocatable, "cpu", 0);
-  const int64_t free_permille = all_cpu <= 0 ? 0 : 1000 * free(node, cpu_) / all_cpu;
-  return {{left_over, siblings}, -free_permille};
+bool Room::fits(const Pod& pod, size_t node) const {
+  return is_allowed_[pod.shape][node] && has_room(pod.shape, node) && neighbours_.admits(pod, node);
 }
 
-std::optional<size_t> Room::best_node(size_t shape, const std::string& group,
-                                      const std::string& preferred) const {
+Room::Score Room::score(const Pod& pod, size_t node) const {
+  // Accelerators of kinds that the pod does not ask for lie as idle beside it as its own kind's.
+  int64_t left_over = 0;
+  for (const size_t r : accelerators_) left_over += std::max<int64_t>(0, free(node, r));
+  for (const Need& need : needs_[pod.shape]) {
+    if (is_accelerator(names_[need.resource])) left_over -= need.amount;
+  }
+  auto same = in_group_[node].find(pod.group);
+  const int64_t siblings = pod.group.empty() || same == in_group_[node].end() ? 0 : same->second;
+  const int64_t all_cpu = amount_in(observed_.nodes[node].allocatable, "cpu", 0);
+  const int64_t free_permille = all_cpu <= 0 ? 0 : 1000 * free(node, cpu_) / all_cpu;
+  const auto [soft_taints, preference] = dislikes_[pod.shape][node];
+  const auto [company, crowd] = neighbours_.dislike(pod, node);
+  return {soft_taints, preference, company, crowd, left_over, siblings, -free_permille};
+}
+
+std::optional<size_t> Room::best_node(const Pod& pod, const NodeList& nodes) const {
   std::optional<size_t> best;
   Score best_score;
-  for (size_t node : allowed_[shape]) {
-    if (!fits(shape, node)) continue;
-    if (!preferred.empty() && observed_.nodes[node].name == preferred) return node;
-    const Score own = score(shape, group, node);
+  for (const size_t node : nodes) {
+    if (!fits(pod, node)) continue;
+    if (!pod.planned_node.empty() && observed_.nodes[node].name == pod.planned_node) return node;
+    const Score own = score(pod, node);
     // Nodes are in order of their names: the first of equals stays.
     if (best && best_score <= own) continue;
     best = node;
@@ -135,34 +119,56 @@ std::optional<size_t> Room::best_node(size_t shape, const std::string& group,
   return best;
 }
 
-void Room::move(size_t shape, const std::string& group, size_t node, int sign) {
-  for (const Need& need : needs_[shape]) free(node, need.resource) -= sign * need.amount;
-  if (!group.empty()) in_group_[node][group] += sign;
+void Room::move(const Pod& pod, size_t node, int sign) {
+  for (const Need& need : needs_[pod.shape]) free(node, need.resource) -= sign * need.amount;
+  if (!pod.group.empty()) in_group_[node][pod.group] += sign;
+  neighbours_.move(pod, node, sign);
 }
 
-size_t Room::candidates(size_t shape) const {
-  return allowed_[shape].size();
+int64_t Room::capacity(size_t shape, const NodeList& nodes) const {
+  int64_t sum = 0;
+  for (const size_t node : nodes) {
+    if (!is_allowed_[shape][node]) continue;
+    int64_t most = INT32_MAX;
+    for (const Need& need : needs_[shape]) {
+      if (need.amount > 0) most = std::min(most, free(node, need.resource) / need.amount);
+    }
+    sum += std::max<int64_t>(0, most);
+  }
+  return sum;
 }
 
-Explanation Room::explain(size_t shape) const {
+int64_t Room::idle_accelerators(const NodeList& nodes) const {
+  int64_t sum = 0;
+  for (const size_t node : nodes) {
+    for (const size_t r : accelerators_) sum += std::max<int64_t>(0, free(node, r));
+  }
+  return sum;
+}
+
+Explanation Room::explain(const Pod& pod) const {
   Explanation out;
   out.total_nodes = static_cast<int64_t>(observed_.nodes.size());
   std::map<std::string, int64_t> refusals;
   std::map<size_t, Tally> lacking;  // by need
   for (size_t n = 0; n < observed_.nodes.size(); ++n) {
-    if (!is_allowed_[shape][n]) {
-      ++refusals[refusal(observed_.shapes[shape], observed_.nodes[n])];
+    if (!is_allowed_[pod.shape][n]) {
+      ++refusals[node_refusal(observed_.shapes[pod.shape], observed_.nodes[n])];
       continue;
     }
-    for (size_t i = 0; i < needs_[shape].size(); ++i) {
-      const Need& need = needs_[shape][i];
+    if (has_room(pod.shape, n)) {
+      if (!neighbours_.admits(pod, n)) ++refusals[neighbours_.refusal(pod, n)];
+      continue;
+    }
+    for (size_t i = 0; i < needs_[pod.shape].size(); ++i) {
+      const Need& need = needs_[pod.shape][i];
       const int64_t present = free(n, need.resource);
       if (present < need.amount) lacking[i].add(present, observed_.nodes[n].name);
     }
   }
   for (const auto& [reason, nodes] : refusals) out.misfits.push_back({reason, nodes, ""});
   for (const auto& [i, tally] : lacking) {
-    const Need& need = needs_[shape][i];
+    const Need& need = needs_[pod.shape][i];
     const std::string& name = names_[need.resource];
     Misfit misfit;
     misfit.nodes = tally.nodes;
