@@ -5,6 +5,7 @@
 #include "api/object.h"
 #include "api/selector.h"
 #include "api/validate_kinds.h"
+#include "base/strings.h"
 
 namespace pelton::api {
 namespace {
@@ -12,6 +13,10 @@ namespace {
 using base::Json;
 
 constexpr int64_t kIndexedMax = 100'000;
+constexpr int64_t kManyIndexesMax = 10'000;  ///< with more completions than kIndexedMax
+constexpr size_t kRulesMax = 20;
+constexpr size_t kExitCodesMax = 255;
+constexpr size_t kPatternsMax = 20;
 
 bool is_indexed(const Json& spec) {
   return spec["completionMode"].as_string() == "Indexed";
@@ -24,9 +29,35 @@ void check_indexed(Findings& findings, const Path& path, const Json& job) {
     return;
   }
   const int64_t completions = spec["completions"].as_int();
-  if (completions > kIndexedMax && spec["parallelism"].as_int() > 10'000) {
+  const int64_t parallelism = spec["parallelism"].as_int();
+  const Json& max_failed = spec["maxFailedIndexes"];
+  if (parallelism > kIndexedMax) {
     findings.invalid(path / "parallelism", spec["parallelism"],
-                     "must be less than or equal to 10000 when completions are over 100000");
+                     fmt::format("must be less than or equal to {} when completion mode is Indexed",
+                                 kIndexedMax));
+  }
+  if (max_failed.as_int() > completions) {
+    findings.invalid(path / "maxFailedIndexes", max_failed,
+                     "must be less than or equal to completions");
+  }
+  if (max_failed.as_int() > kIndexedMax) {
+    findings.invalid(path / "maxFailedIndexes", max_failed,
+                     fmt::format("must be less than or equal to {}", kIndexedMax));
+  }
+  if (!spec["backoffLimitPerIndex"].is_null() && completions > kIndexedMax) {
+    const std::string when = fmt::format(
+        "when completions are above {} and used with backoffLimitPerIndex", kIndexedMax);
+    if (max_failed.is_null()) {
+      findings.required(path / "maxFailedIndexes",
+                        fmt::format("must be specified when completions is above {}", kIndexedMax));
+    } else if (max_failed.as_int() > kManyIndexesMax) {
+      findings.invalid(path / "maxFailedIndexes", max_failed,
+                       fmt::format("must be less than or equal to {} {}", kManyIndexesMax, when));
+    }
+    if (parallelism > kManyIndexesMax) {
+      findings.invalid(path / "parallelism", spec["parallelism"],
+                       fmt::format("must be less than or equal to {} {}", kManyIndexesMax, when));
+    }
   }
   if (completions < 1) return;
   // Pods' hostnames are the Job's name and the index.
@@ -37,6 +68,89 @@ void check_indexed(Findings& findings, const Path& path, const Json& job) {
   }
 }
 
+bool has_container(const Json& pod_spec, const std::string& name) {
+  for (const char* list : {"containers", "initContainers"}) {
+    for (const Json& container : pod_spec[list].items()) {
+      if (container["name"].as_string() == name) return true;
+    }
+  }
+  return false;
+}
+
+void check_exit_codes(Findings& findings, const Path& path, const Json& codes,
+                      const Json& pod_spec) {
+  const std::string& op = codes["operator"].as_string();
+  if (op.empty()) {
+    findings.required(path / "operator", "valid values: \"In\", \"NotIn\"");
+  } else {
+    check_one_of(findings, path / "operator", codes["operator"], {"In", "NotIn"});
+  }
+  if (const Json& name = codes["containerName"];
+      name.is_string() && !has_container(pod_spec, name.as_string())) {
+    findings.invalid(path / "containerName", name,
+                     "must be one of the container or initContainer names in the pod template");
+  }
+  const Json& values = codes["values"];
+  if (values.empty()) findings.invalid(path / "values", values, "at least one value is required");
+  if (values.size() > kExitCodesMax) {
+    findings.too_many(path / "values", values.size(), kExitCodesMax);
+  }
+  int64_t before = INT64_MIN;
+  size_t index = 0;
+  for (const Json& value : values.items()) {
+    const Path at = (path / "values")[index++];
+    if (value.as_int() == 0 && op == "In") {
+      findings.invalid(at, value, "must not be 0 for the In operator");
+    }
+    if (value.as_int() == before) findings.duplicate(at, value);
+    if (value.as_int() < before) {
+      findings.invalid(path / "values", values, "must be ordered");
+      break;
+    }
+    before = value.as_int();
+  }
+}
+
+void check_pod_conditions(Findings& findings, const Path& path, const Json& patterns) {
+  if (patterns.size() > kPatternsMax) findings.too_many(path, patterns.size(), kPatternsMax);
+  size_t index = 0;
+  for (const Json& pattern : patterns.items()) {
+    const Path at = path[index++];
+    if (pattern["type"].as_string().empty()) findings.required(at / "type");
+    if (pattern["status"].as_string().empty()) {
+      findings.required(at / "status", "valid values: \"False\", \"True\", \"Unknown\"");
+    } else {
+      check_one_of(findings, at / "status", pattern["status"], {"False", "True", "Unknown"});
+    }
+  }
+}
+
+void check_failure_rule(Findings& findings, const Path& at, const Json& rule, const Json& spec) {
+  const std::string& action = rule["action"].as_string();
+  if (action.empty()) {
+    findings.required(at / "action",
+                      "valid values: \"Count\", \"FailIndex\", \"FailJob\", \"Ignore\"");
+  } else {
+    check_one_of(findings, at / "action", rule["action"],
+                 {"Count", "FailIndex", "FailJob", "Ignore"});
+  }
+  if (action == "FailIndex" && spec["backoffLimitPerIndex"].is_null()) {
+    findings.invalid(at / "action", rule["action"],
+                     "requires the backoffLimitPerIndex to be specified");
+  }
+  const bool has_codes = rule.contains("onExitCodes");
+  const bool has_conditions = !rule["onPodConditions"].empty();
+  if (has_codes == has_conditions) {
+    findings.invalid(at, rule,
+                     has_codes ? "specifying both OnExitCodes and OnPodConditions is not supported"
+                               : "specifying one of OnExitCodes and OnPodConditions is required");
+  }
+  if (has_codes) {
+    check_exit_codes(findings, at / "onExitCodes", rule["onExitCodes"], spec["template"]["spec"]);
+  }
+  check_pod_conditions(findings, at / "onPodConditions", rule["onPodConditions"]);
+}
+
 void check_failure_policy(Findings& findings, const Path& path, const Json& spec) {
   const Json& policy = spec["podFailurePolicy"];
   if (policy.is_null()) return;
@@ -45,32 +159,76 @@ void check_failure_policy(Findings& findings, const Path& path, const Json& spec
                      spec["template"]["spec"]["restartPolicy"],
                      "only \"Never\" is supported when podFailurePolicy is specified");
   }
+  if (const Json& replacement = spec["podReplacementPolicy"];
+      replacement.is_string() && replacement.as_string() != "Failed") {
+    findings.invalid(path / "podReplacementPolicy", replacement,
+                     "only Failed is supported when podFailurePolicy is specified");
+  }
+  const Path rules_path = path / "podFailurePolicy" / "rules";
+  const Json& rules = policy["rules"];
+  if (rules.size() > kRulesMax) findings.too_many(rules_path, rules.size(), kRulesMax);
   size_t index = 0;
-  for (const Json& rule : policy["rules"].items()) {
-    const Path at = (path / "podFailurePolicy" / "rules")[index++];
-    if (rule["action"].as_string().empty()) {
-      findings.required(at / "action",
-                        "valid values: \"Count\", \"FailIndex\", \"FailJob\", \"Ignore\"");
-    } else {
-      check_one_of(findings, at / "action", rule["action"],
-                   {"Count", "FailIndex", "FailJob", "Ignore"});
+  for (const Json& rule : rules.items()) {
+    check_failure_rule(findings, rules_path[index++], rule, spec);
+  }
+}
+
+/// "0,2-4,7": ascending, below `completions`. Returns what is wrong, or ""; `count`: how many.
+std::string check_indexes(std::string_view text, int64_t completions, int64_t& count) {
+  int64_t last = -1;
+  count = 0;
+  while (!text.empty()) {
+    const size_t comma = text.find(',');
+    const std::string_view part = text.substr(0, comma);
+    text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
+    const size_t dash = part.find('-');
+    const auto first = base::parse_int(part.substr(0, dash));
+    const auto end =
+        dash == std::string_view::npos ? first : base::parse_int(part.substr(dash + 1));
+    if (!first.ok() || !end.ok()) {
+      return fmt::format("cannot convert string to integer for index: \"{}\"", part);
     }
-    const bool has_codes = rule.contains("onExitCodes");
-    const bool has_conditions = !rule["onPodConditions"].empty();
-    if (has_codes == has_conditions) {
-      findings.invalid(at, rule,
-                       has_codes
-                           ? "specifying both OnExitCodes and OnPodConditions is not supported"
-                           : "specifying one of OnExitCodes and OnPodConditions is required");
+    if (*first < 0 || *end >= completions) {
+      return fmt::format("too large index: \"{}\"", part);
     }
-    if (has_codes) {
-      check_one_of(findings, at / "onExitCodes" / "operator", rule["onExitCodes"]["operator"],
-                   {"In", "NotIn"});
-      if (rule["onExitCodes"]["values"].empty()) {
-        findings.invalid(at / "onExitCodes" / "values", rule["onExitCodes"]["values"],
-                         "at least one value is required");
-      }
+    if (*first <= last || *end < *first || (dash != std::string_view::npos && *first == *end)) {
+      return fmt::format("non-increasing order, previous: {}, current: {}", last, *first);
     }
+    count += *end - *first + 1;
+    last = *end;
+  }
+  return "";
+}
+
+void check_success_rule(Findings& findings, const Path& at, const Json& rule, int64_t completions) {
+  const Json& indexes = rule["succeededIndexes"];
+  const Json& wanted = rule["succeededCount"];
+  if (indexes.is_null() && wanted.is_null()) {
+    findings.required(at, "at least one of succeededCount or succeededIndexes must be specified");
+    return;
+  }
+  int64_t count = completions;
+  if (indexes.is_string()) {
+    const std::string problem = check_indexes(indexes.as_string(), completions, count);
+    if (!problem.empty()) {
+      findings.invalid(at / "succeededIndexes", indexes,
+                       "error parsing succeededIndexes: " + problem);
+      return;
+    }
+  }
+  if (wanted.is_null()) return;
+  check_at_least(findings, at / "succeededCount", wanted, 1);
+  if (wanted.as_int() > completions) {
+    findings.invalid(
+        at / "succeededCount", wanted,
+        fmt::format("must be less than or equal to {} (the number of specified completions)",
+                    completions));
+  } else if (wanted.as_int() > count) {
+    findings.invalid(
+        at / "succeededCount", wanted,
+        fmt::format("must be less than or equal to {} (the number of indexes in the specified "
+                    "succeededIndexes field)",
+                    count));
   }
 }
 
@@ -80,10 +238,28 @@ void check_success_policy(Findings& findings, const Path& path, const Json& spec
   if (!is_indexed(spec)) {
     findings.invalid(path / "completionMode", spec["completionMode"],
                      "only Indexed is supported when successPolicy is specified");
+    return;
   }
-  if (policy["rules"].empty()) {
-    findings.required(path / "successPolicy" / "rules", "at least one rules must be specified");
+  const Path rules_path = path / "successPolicy" / "rules";
+  const Json& rules = policy["rules"];
+  if (rules.empty()) findings.required(rules_path, "at least one rules must be specified");
+  if (rules.size() > kRulesMax) findings.too_many(rules_path, rules.size(), kRulesMax);
+  size_t index = 0;
+  for (const Json& rule : rules.items()) {
+    check_success_rule(findings, rules_path[index++], rule, spec["completions"].as_int());
   }
+}
+
+void check_managed_by(Findings& findings, const Path& path, const Json& value) {
+  if (value.is_null()) return;
+  const std::string& text = value.as_string();
+  const size_t slash = text.find('/');
+  if (slash == std::string::npos || slash == 0 || slash + 1 == text.size() ||
+      !check_dns1123_subdomain(text.substr(0, slash)).empty()) {
+    findings.invalid(path, value, "must be a domain-prefixed path (such as \"acme.io/foo\")");
+  }
+  constexpr size_t kManagerBytesMax = 63;
+  if (text.size() > kManagerBytesMax) findings.too_long(path, kManagerBytesMax);
 }
 
 void check_template(Findings& findings, const Path& path, const Json& spec) {
@@ -130,9 +306,17 @@ bool is_template_open(const Json& job) {
 }
 
 // An elastic Indexed Job grows and shrinks by changing both numbers alike.
-bool is_elastic_change(const Json& before, const Json& after) {
-  return is_indexed(after) && after["completions"] == after["parallelism"] &&
-         before["completions"] == before["parallelism"];
+void check_completions_update(Findings& findings, const Path& path, const Json& before,
+                              const Json& after) {
+  if (!is_indexed(after)) {
+    check_immutable(findings, path, before["completions"], after["completions"]);
+    return;
+  }
+  if (after["completions"].is_null() || after["completions"] == before["completions"]) return;
+  if (after["completions"] != after["parallelism"]) {
+    findings.invalid(path, after["completions"],
+                     "can only be modified in tandem with spec.parallelism");
+  }
 }
 
 }  // namespace
@@ -160,6 +344,7 @@ void validate_job(Findings& findings, const Json& job) {
   check_template(findings, path, spec);
   check_failure_policy(findings, path, spec);
   check_success_policy(findings, path, spec);
+  check_managed_by(findings, path / "managedBy", spec["managedBy"]);
 }
 
 void validate_job_update(Findings& findings, const Json& before, const Json& after) {
@@ -170,10 +355,7 @@ void validate_job_update(Findings& findings, const Json& before, const Json& aft
                             "backoffLimitPerIndex", "successPolicy", "managedBy"}) {
     check_immutable(findings, path / field, old_spec[field], new_spec[field]);
   }
-  if (!is_elastic_change(old_spec, new_spec)) {
-    check_immutable(findings, path / "completions", old_spec["completions"],
-                    new_spec["completions"]);
-  }
+  check_completions_update(findings, path / "completions", old_spec, new_spec);
   const bool is_open = is_template_open(before);
   const Json& old_template = old_spec["template"];
   const Json& new_template = new_spec["template"];

@@ -93,6 +93,10 @@ void check_replicated_jobs(Findings& findings, const Path& path, const Json& job
     check_depends_on(findings, at / "dependsOn", replicated, seen, index == 0);
     ++index;
   }
+}
+
+// The CRD's own rule, on create and update.
+void check_startup(Findings& findings, const Json& spec) {
   if (spec["startupPolicy"]["startupPolicyOrder"].as_string() != "InOrder") return;
   const auto& all = spec["replicatedJobs"].items();
   if (std::any_of(all.begin(), all.end(), [](const Json& r) { return r.contains("dependsOn"); })) {
@@ -196,25 +200,33 @@ void check_coordinator(Findings& findings, const Path& path, const Json& jobset)
 void check_managed_by(Findings& findings, const Path& path, const Json& value) {
   if (value.is_null()) return;
   const std::string& text = value.as_string();
-  if (text.find('/') == std::string::npos) {
+  const size_t slash = text.find('/');
+  if (slash == std::string::npos || slash == 0 || slash + 1 == text.size()) {
     findings.invalid(path, value, "must be a domain-prefixed path (such as \"acme.io/foo\")");
   } else if (text.size() > 63) {
     findings.too_long(path, 63);
   }
 }
 
-void check_volume_claims(Findings& findings, const Path& path, const Json& jobset) {
-  std::set<std::string> names;
-  size_t policy_index = 0;
-  for (const Json& policy : jobset["spec"]["volumeClaimPolicies"].items()) {
-    const Path at = path[policy_index++] / "templates";
-    size_t index = 0;
-    for (const Json& claim : policy["templates"].items()) {
-      const Path name_path = at[index++] / "metadata" / "name";
-      const std::string& name = name_of(claim);
-      if (name.empty()) findings.required(name_path);
-      check_with(findings, name_path, claim["metadata"]["name"], check_dns1123_label);
-      if (!name.empty() && !names.insert(name).second) findings.duplicate(name_path, name);
+// Claims are not served here. Ignoring them would leave pods that mount them waiting for ever.
+void check_volume_claims(Findings& findings, const Path& path, const Json& policies) {
+  if (policies.empty()) return;
+  findings.forbidden(path,
+                     "persistent volume claims are not offered by this server; declare a hostPath "
+                     "or emptyDir volume in the pod template instead");
+}
+
+// CEL compares the entries of a map list by their keys, where old and new both have the field.
+void check_depends_on_unchanged(Findings& findings, const Path& path, const Json& before,
+                                const Json& after) {
+  size_t index = 0;
+  for (const Json& replicated : after.items()) {
+    const Path at = path[index++] / "dependsOn";
+    for (const Json& old : before.items()) {
+      if (old["name"] != replicated["name"]) continue;
+      if (old["dependsOn"].is_null() || replicated["dependsOn"].is_null()) continue;
+      if (old["dependsOn"] == replicated["dependsOn"]) continue;
+      findings.invalid(at, "array", "Value is immutable");
     }
   }
 }
@@ -239,6 +251,8 @@ Json masked(const Json& replicated_jobs) {
 void validate_jobset(Findings& findings, const Json& jobset) {
   const Json& spec = jobset["spec"];
   const Path path("spec");
+  check_startup(findings, spec);
+  if (!findings.empty()) return;  // the webhook does not see what the CRD's rules refuse
   check_replicated_jobs(findings, path / "replicatedJobs", jobset);
   check_targets(findings, path / "successPolicy" / "targetReplicatedJobs", spec,
                 spec["successPolicy"]["targetReplicatedJobs"]);
@@ -250,21 +264,13 @@ void validate_jobset(Findings& findings, const Json& jobset) {
   check_coordinator(findings, path / "coordinator", jobset);
   check_managed_by(findings, path / "managedBy", spec["managedBy"]);
   check_at_least(findings, path / "ttlSecondsAfterFinished", spec["ttlSecondsAfterFinished"], 0);
-  check_volume_claims(findings, path / "volumeClaimPolicies", jobset);
+  check_volume_claims(findings, path / "volumeClaimPolicies", spec["volumeClaimPolicies"]);
 }
 
 void validate_jobset_update(Findings& findings, const Json& before, const Json& after) {
   const Json& old_spec = before["spec"];
   const Json& new_spec = after["spec"];
   const Path path("spec");
-  const bool is_open = old_spec["suspend"].as_bool() || new_spec["suspend"].as_bool();
-  const Json& old_jobs = old_spec["replicatedJobs"];
-  const Json& new_jobs = new_spec["replicatedJobs"];
-  const bool is_same = is_open ? masked(old_jobs) == masked(new_jobs) : old_jobs == new_jobs;
-  if (!is_same) findings.invalid(path / "replicatedJobs", new_jobs, "field is immutable");
-  check_immutable(findings, path / "managedBy", old_spec["managedBy"], new_spec["managedBy"]);
-  check_at_least(findings, path / "ttlSecondsAfterFinished", new_spec["ttlSecondsAfterFinished"],
-                 0);
   // CEL's `self == oldSelf` runs only where both exist: these may come or go as a whole.
   for (const char* field :
        {"network", "successPolicy", "failurePolicy", "startupPolicy", "volumeClaimPolicies"}) {
@@ -273,6 +279,18 @@ void validate_jobset_update(Findings& findings, const Json& before, const Json& 
       findings.invalid(path / field, "object", "Value is immutable");
     }
   }
+  check_depends_on_unchanged(findings, path / "replicatedJobs", old_spec["replicatedJobs"],
+                             new_spec["replicatedJobs"]);
+  check_startup(findings, new_spec);
+  if (!findings.empty()) return;  // the webhook does not see what the CRD's rules refuse
+  const bool is_open = old_spec["suspend"].as_bool() || new_spec["suspend"].as_bool();
+  const Json& old_jobs = old_spec["replicatedJobs"];
+  const Json& new_jobs = new_spec["replicatedJobs"];
+  const bool is_same = is_open ? masked(old_jobs) == masked(new_jobs) : old_jobs == new_jobs;
+  if (!is_same) findings.invalid(path / "replicatedJobs", new_jobs, "field is immutable");
+  check_immutable(findings, path / "managedBy", old_spec["managedBy"], new_spec["managedBy"]);
+  check_at_least(findings, path / "ttlSecondsAfterFinished", new_spec["ttlSecondsAfterFinished"],
+                 0);
 }
 
 }  // namespace pelton::api

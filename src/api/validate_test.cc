@@ -200,6 +200,128 @@ TEST(Validate, ChecksJobs) {
             "Job.batch ");
 }
 
+TEST(Validate, ChecksIndexedJobs) {
+  expect_created(
+      kJob,
+      {{"{spec: {completionMode: Indexed, completions: 5, parallelism: 100001}}",
+        "spec.parallelism: Invalid value: 100001: must be less than or equal to 100000 when "
+        "completion mode is Indexed"},
+       {"{spec: {completionMode: Indexed, completions: 2, backoffLimitPerIndex: 1, "
+        "maxFailedIndexes: 3}}",
+        "spec.maxFailedIndexes: Invalid value: 3: must be less than or equal to completions"},
+       {"{spec: {completionMode: Indexed, completions: 100001, backoffLimitPerIndex: 1}}",
+        "spec.maxFailedIndexes: Required value: must be specified when completions is above "
+        "100000"},
+       {"{spec: {completionMode: Indexed, completions: 2, maxFailedIndexes: 1}}",
+        "spec.backoffLimitPerIndex: Required value: when maxFailedIndexes is specified"},
+       {"{spec: {managedBy: nobody}}",
+        "spec.managedBy: Invalid value: \"nobody\": must be a domain-prefixed path"},
+       {"{spec: {managedBy: example.com/queue}}", ""},
+       {"{spec: {activeDeadlineSeconds: -1}}",
+        "spec.activeDeadlineSeconds: Invalid value: -1: must be greater than or equal to 0"},
+       {"{spec: {ttlSecondsAfterFinished: -1}}", "spec.ttlSecondsAfterFinished: Invalid value"},
+       {"{spec: {podReplacementPolicy: Never}}", "spec.podReplacementPolicy: Unsupported value"}});
+}
+
+TEST(Validate, ChecksJobsFailurePolicies) {
+  const auto with = [](const std::string& rule) {
+    return "{spec: {podFailurePolicy: {rules: [{" + rule + "}]}}}";
+  };
+  const struct {
+    std::string patch, says;
+  } cases[] = {
+      {with("action: FailJob, onExitCodes: {operator: In, values: [1, 42]}"), ""},
+      {with("action: FailJob, onExitCodes: {operator: In, values: [0]}"),
+       "spec.podFailurePolicy.rules[0].onExitCodes.values[0]: Invalid value: 0: must not be 0 for "
+       "the In operator"},
+      {with("action: FailJob, onExitCodes: {operator: NotIn, values: [2, 1]}"),
+       "rules[0].onExitCodes.values: Invalid value"},
+      {with("action: FailJob, onExitCodes: {operator: NotIn, values: [1, 1]}"),
+       "rules[0].onExitCodes.values[1]: Duplicate value: 1"},
+      {with("action: FailJob, onExitCodes: {containerName: z, operator: In, values: [1]}"),
+       "rules[0].onExitCodes.containerName: Invalid value: \"z\": must be one of the container or "
+       "initContainer names in the pod template"},
+      {with("action: FailIndex, onExitCodes: {operator: In, values: [1]}"),
+       "rules[0].action: Invalid value: \"FailIndex\": requires the backoffLimitPerIndex to be "
+       "specified"},
+      {with("action: Ignore, onPodConditions: [{type: DisruptionTarget, status: 'Maybe'}]"),
+       "rules[0].onPodConditions[0].status: Unsupported value: \"Maybe\""},
+      {with("action: Ignore, onPodConditions: [{type: X, status: 'True'}], onExitCodes: {operator: "
+            "In, values: [1]}"),
+       "specifying both OnExitCodes and OnPodConditions is not supported"},
+      {"{spec: {podReplacementPolicy: TerminatingOrFailed, podFailurePolicy: {rules: []}}}",
+       "spec.podReplacementPolicy: Invalid value: \"TerminatingOrFailed\": only Failed is "
+       "supported when podFailurePolicy is specified"},
+      {"{spec: {template: {spec: {restartPolicy: OnFailure}}, podFailurePolicy: {rules: []}}}",
+       "only \"Never\" is supported when podFailurePolicy is specified"},
+  };
+  for (const auto& one : cases) {
+    const std::string answer = created(kJob, one.patch.c_str());
+    if (one.says.empty()) {
+      EXPECT_EQ(answer, "") << one.patch;
+    } else {
+      EXPECT_NE(answer.find(one.says), std::string::npos) << one.patch << "\n" << answer;
+    }
+  }
+}
+
+TEST(Validate, ChecksJobsSuccessPolicies) {
+  const auto with = [](const std::string& rule) {
+    return "{spec: {completionMode: Indexed, completions: 4, successPolicy: {rules: [{" + rule +
+           "}]}}}";
+  };
+  const struct {
+    std::string patch, says;
+  } cases[] = {
+      {with("succeededIndexes: '0,2-3', succeededCount: 2"), ""},
+      {with(""),
+       "spec.successPolicy.rules[0]: Required value: at least one of succeededCount or "
+       "succeededIndexes must be specified"},
+      {with("succeededIndexes: '2-4'"), "rules[0].succeededIndexes: Invalid value: \"2-4\""},
+      {with("succeededIndexes: '2,1'"), "rules[0].succeededIndexes: Invalid value: \"2,1\""},
+      {with("succeededIndexes: 'a'"), "rules[0].succeededIndexes: Invalid value: \"a\""},
+      {with("succeededCount: 5"),
+       "rules[0].succeededCount: Invalid value: 5: must be less than or equal to 4 (the number of "
+       "specified completions)"},
+      {with("succeededIndexes: '0', succeededCount: 2"),
+       "rules[0].succeededCount: Invalid value: 2: must be less than or equal to 1 (the number of "
+       "indexes"},
+      {"{spec: {successPolicy: {rules: [{succeededCount: 1}]}}}",
+       "only Indexed is supported when successPolicy is specified"},
+  };
+  for (const auto& one : cases) {
+    const std::string answer = created(kJob, one.patch.c_str());
+    if (one.says.empty()) {
+      EXPECT_EQ(answer, "") << one.patch;
+    } else {
+      EXPECT_NE(answer.find(one.says), std::string::npos) << one.patch << "\n" << answer;
+    }
+  }
+}
+
+TEST(Validate, KeepsWhatAJobIsAboutAndLetsItsSizeChange) {
+  const char* indexed = "{spec: {completionMode: Indexed, parallelism: 2, completions: 2}}";
+  for (const char* change :
+       {"{spec: {completionMode: Indexed}}", "{spec: {managedBy: example.com/x}}",
+        "{spec: {podFailurePolicy: {rules: []}}}"}) {
+    EXPECT_NE(updated(kJob, change).find("field is immutable"), std::string::npos) << change;
+  }
+  for (const char* change : {"{spec: {backoffLimitPerIndex: 1}}",
+                             "{spec: {successPolicy: {rules: "
+                             "[{succeededCount: 1}]}}}"}) {
+    EXPECT_NE(updated(kJob, change, indexed).find("field is immutable"), std::string::npos)
+        << change;
+  }
+  EXPECT_EQ(updated(kJob,
+                    "{spec: {backoffLimit: 1, activeDeadlineSeconds: 5, ttlSecondsAfterFinished: "
+                    "1, suspend: true, parallelism: 0}}"),
+            "");
+  EXPECT_NE(updated(kJob, "{spec: {completions: 3}}", indexed)
+                .find("spec.completions: Invalid value: 3: can only be modified in tandem with "
+                      "spec.parallelism"),
+            std::string::npos);
+}
+
 TEST(Validate, KeepsJobsSelectorAndTemplate) {
   EXPECT_EQ(updated(kJob, "{spec: {parallelism: 3}}"), "");
   EXPECT_EQ(updated(kJob, "{spec: {suspend: true}}"), "");
@@ -300,6 +422,96 @@ TEST(Validate, KeepsJobSetsReplicatedJobs) {
             std::string::npos);
   EXPECT_NE(updated(kJobSet, "{spec: {replicatedJobs: []}}").find("field is immutable"),
             std::string::npos);
+}
+
+TEST(Validate, EvaluatesEveryRuleOfJobSetsSchema) {
+  const struct {
+    const char* before;
+    const char* change;
+    const char* says;  ///< "": allowed
+  } cases[] = {
+      {"{}", "{spec: {network: {enableDNSHostnames: false}}}", "spec.network: Invalid value"},
+      {"{}", "{spec: {successPolicy: {operator: Any}}}", "spec.successPolicy: Invalid value"},
+      {"{}", "{spec: {startupPolicy: {startupPolicyOrder: InOrder}}}",
+       "spec.startupPolicy: Invalid value"},
+      {"{spec: {failurePolicy: {maxRestarts: 1}}}", "{spec: {failurePolicy: {maxRestarts: 2}}}",
+       "spec.failurePolicy: Invalid value: \"object\": Value is immutable"},
+      {"{}", "{spec: {failurePolicy: {maxRestarts: 2}}}", ""},
+      {"{spec: {failurePolicy: {maxRestarts: 1}}}", "{spec: {failurePolicy: null}}", ""},
+      {"{}", "{spec: {successPolicy: null}}", ""},
+      {"{spec: {suspend: true}}", "{spec: {network: {enableDNSHostnames: false}}}",
+       "spec.network: Invalid value"},  // suspended or not
+      {"{spec: {managedBy: a.io/x}}", "{spec: {managedBy: a.io/y}}",
+       "spec.managedBy: Invalid value: \"a.io/y\": field is immutable"},
+      {"{spec: {managedBy: a.io/x}}", "{spec: {ttlSecondsAfterFinished: 5, suspend: true}}", ""},
+      {"{}", "{spec: {ttlSecondsAfterFinished: -5}}", "must be greater than or equal to 0"},
+      {"{}", "{spec: {coordinator: {replicatedJob: nobody}}}", ""},  // not looked at again
+  };
+  for (const auto& one : cases) {
+    const std::string answer = updated(kJobSet, one.change, one.before);
+    if (*one.says == 0) {
+      EXPECT_EQ(answer, "") << one.change;
+    } else {
+      EXPECT_NE(answer.find(one.says), std::string::npos) << one.change << "\n" << answer;
+    }
+  }
+}
+
+TEST(Validate, KeepsTheOrderInWhichAJobSetStarts) {
+  const char* job = "template: {spec: {template: {spec: {containers: [{name: c, image: x}]}}}}";
+  const auto jobs = [&](const std::string& more, const char* order = "AnyOrder") {
+    return "{spec: {startupPolicy: {startupPolicyOrder: " + std::string(order) +
+           "}, replicatedJobs: [{name: a, " + job + "}, {name: b, " + more + job + "}]}}";
+  };
+  const std::string ready = "dependsOn: [{name: a, status: Ready}], ";
+  EXPECT_NE(created(kJobSet, jobs(ready, "InOrder").c_str())
+                .find("spec: Invalid value: \"object\": StartupPolicy and DependsOn APIs are "
+                      "mutually exclusive"),
+            std::string::npos);
+  EXPECT_NE(updated(kJobSet, jobs("dependsOn: [{name: a, status: Complete}], ").c_str(),
+                    jobs(ready).c_str())
+                .find("spec.replicatedJobs[1].dependsOn: Invalid value: \"array\": Value is "
+                      "immutable"),
+            std::string::npos);
+  EXPECT_NE(created(kJobSet,
+                    jobs("dependsOn: [{name: a, status: Ready}, {name: b, status: Ready}, {name: "
+                         "c, status: Ready}, {name: d, status: Ready}, {name: e, status: Ready}, "
+                         "{name: f, status: Ready}], ")
+                        .c_str())
+                .find("spec.replicatedJobs[1].dependsOn: Too many: 6: must have at most 5 items"),
+            std::string::npos);
+}
+
+TEST(Validate, RefusesVolumeClaimsOfJobSetsAndSaysWhatToDo) {
+  EXPECT_NE(
+      created(kJobSet, "{spec: {volumeClaimPolicies: [{templates: [{metadata: {name: d}}]}]}}")
+          .find("spec.volumeClaimPolicies: Forbidden: persistent volume claims are not "
+                "offered"),
+      std::string::npos);
+}
+
+TEST(Validate, LetsAQueueChangeOnlyWhereAndWithWhichLabelsPodsRun) {
+  // With the defaults written out: a patch replaces the list as a whole.
+  const auto template_with = [](const std::string& spec, const std::string& more = "") {
+    return "{spec: {suspend: true, replicatedJobs: [{name: driver, groupName: default, replicas: "
+           "1, template: {spec: {completionMode: Indexed, completions: 1, template: {" +
+           more + "spec: {" + spec +
+           "restartPolicy: OnFailure, containers: [{name: c, image: busybox}]}}}}}]}}";
+  };
+  const std::string before = template_with("");
+  for (const std::string& after :
+       {template_with("", "metadata: {labels: {a: b}, annotations: {c: d}}, "),
+        template_with("nodeSelector: {a: b}, tolerations: [{operator: Exists}], "),
+        template_with("schedulingGates: [{name: x}], ")}) {
+    EXPECT_EQ(updated(kJobSet, after.c_str(), before.c_str()), "") << after;
+  }
+  for (const std::string& after :
+       {template_with("affinity: {nodeAffinity: {}}, "), template_with("priority: 1, ")}) {
+    EXPECT_NE(
+        updated(kJobSet, after.c_str(), before.c_str()).find("spec.replicatedJobs: Invalid value"),
+        std::string::npos)
+        << after;
+  }
 }
 
 TEST(Validate, ChecksTheSmallKinds) {

@@ -277,6 +277,7 @@ TEST(ApiServer, FinalizersHoldAnObjectAndNoNewOnesMayBeAdded) {
 
 TEST(ApiServer, ABoundPodIsDeletedInTwoSteps) {
   TestServer s;
+  s.create("/api/v1/nodes", node_text("n1"));
   s.create(kPods, pod_text("a"));
   const std::string path = std::string(kPods) + "/a";
   const Json binding = Json::parse(R"({"target":{"kind":"Node","name":"n1"}})").value();

@@ -78,6 +78,11 @@ Result<std::vector<PodBinding>> read_gang_binding(const Json& body) {
   return out;
 }
 
+Status pod_conflict(const PodBinding& binding, const std::string& why) {
+  return binding_conflict(binding.pod_name, "pod " + binding.pod_name + " on node \"" +
+                                                binding.node_name + "\": " + why);
+}
+
 Result<Json> bind_pod(Json pod, const PodBinding& binding, base::Instant now) {
   const std::string& name = binding.pod_name;
   if (!binding.pod_uid.empty() && binding.pod_uid != api::uid_of(pod)) {

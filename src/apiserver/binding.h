@@ -27,6 +27,8 @@ base::Result<std::vector<PodBinding>> read_gang_binding(const base::Json& body);
 /// where it is being deleted, has another uid, is gated or is bound already.
 base::Result<base::Json> bind_pod(base::Json pod, const PodBinding& binding, base::Instant now);
 
+/// The 409 of a pod that cannot be bound to that node.
+base::Status pod_conflict(const PodBinding& binding, const std::string& why);
 /// The 409 of a gang whose member `pod` does not fit any more.
 base::Status gang_conflict(const std::string& gang, const PodBinding& binding,
                            const std::string& why);

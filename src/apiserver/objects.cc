@@ -51,14 +51,46 @@ void Objects::for_each(const api::ResourceInfo& resource, std::string_view ns,
   }
 }
 
+namespace {
+bool is_pods(const api::ResourceInfo& resource) {
+  return resource.group.empty() && resource.plural == "pods";
+}
+
+/// A write of a pod until its commit is over.
+struct PodWrite {
+  std::string key;
+  Json pod;
+  bool is_remove = false;
+  uint64_t ticket = 0;
+};
+}  // namespace
+
+api::Amounts Objects::used_of_node(const api::ResourceInfo& pods, std::string_view node) {
+  if (!room_->is_loaded()) {
+    room_->set_loaded();
+    for_each(pods, "", [&](const Stored& stored) {
+      const Json& metadata = (*stored.object)["metadata"];
+      room_->note_durable(
+          pods.store_key(metadata["namespace"].as_string(), metadata["name"].as_string()),
+          *stored.object, false);
+    });
+  }
+  return room_->used(node);
+}
+
 void Objects::commit(std::vector<Write> writes, std::vector<Unchanged> unchanged,
                      std::function<void(Result<Revision>)> done) {
   store::Transaction transaction;
   const size_t count = writes.size();
+  std::vector<PodWrite> pods;
   for (Write& write : writes) {
     EncodedObject encoded = encode_object(write.object);
     if (!write.is_remove) {
       if (Status status = check_size(encoded.bytes.size()); !status.ok()) return done(status);
+    }
+    if (is_pods(*write.resource)) {
+      pods.push_back({write.resource->store_key(write.ns, write.name), std::move(write.object),
+                      write.is_remove});
     }
     store::Operation operation;
     operation.kind = write.is_remove ? store::Operation::Kind::Delete : store::Operation::Kind::Put;
@@ -71,7 +103,15 @@ void Objects::commit(std::vector<Write> writes, std::vector<Unchanged> unchanged
   for (const Unchanged& one : unchanged) {
     transaction.preconditions.push_back({one.resource->store_key(one.ns, one.name), one.revision});
   }
-  store_.commit(std::move(transaction), [count, done = std::move(done)](Result<Revision> last) {
+  for (PodWrite& pod : pods) {
+    pod.ticket = room_->note_under_way(pod.key, pod.pod, pod.is_remove);
+  }
+  store_.commit(std::move(transaction), [count, room = room_, pods = std::move(pods),
+                                         done = std::move(done)](Result<Revision> last) {
+    for (const PodWrite& pod : pods) {
+      if (last.ok()) room->note_durable(pod.key, pod.pod, pod.is_remove);
+      room->note_over(pod.ticket);
+    }
     if (last.ok()) return done(*last - (count - 1));
     // An object that vanished since it was read is a conflict like any other: the next read tells.
     if (last.error().code() == base::Code::NotFound) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "api/registry.h"
+#include "apiserver/node_room.h"
 #include "base/json.h"
 #include "store/store.h"
 
@@ -65,6 +66,9 @@ class Objects {
   /// The parsed form of stored bytes; (key, revision) names them.
   JsonPtr parse(std::string_view key, Revision revision, const store::Bytes& bytes) const;
 
+  /// What pods take of a node now, writes under way included. `pods`: their resource.
+  api::Amounts used_of_node(const api::ResourceInfo& pods, std::string_view node);
+
   store::Store& store() const { return store_; }
 
  private:
@@ -76,6 +80,7 @@ class Objects {
   static constexpr size_t kCacheLines = 512;
 
   store::Store& store_;
+  std::shared_ptr<NodeRoom> room_ = std::make_shared<NodeRoom>();  ///< commits outlive us
   mutable std::vector<CacheLine> cache_{kCacheLines};
 };
 

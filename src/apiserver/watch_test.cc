@@ -100,6 +100,7 @@ TEST(Watch, AnObjectThatEntersOrLeavesTheSelectionIsAddedOrDeleted) {
 
 TEST(Watch, FollowsAPodToItsNodeByFieldSelector) {
   TestServer s;
+  s.create("/api/v1/nodes", node_text("n1"));
   s.create(kPods, pod_text("a"));
   const auto watch = s.send("GET", "/api/v1/pods?watch=true&fieldSelector=spec.nodeName%3Dn1", "",
                             node_identity("n1"));

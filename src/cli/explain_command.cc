@@ -65,6 +65,11 @@ base::Status explain(const ExplainOptions& chosen) {
   } else {
     fmt::print("pod {}/{}: {}\n", explanation.namespace_name, explanation.pod_name,
                explanation.message);
+    const char* lead = "what would help: ";
+    for (const placement::Suggestion& suggestion : explanation.suggestions) {
+      fmt::print("{}{}\n", lead, suggestion.to_string());
+      lead = "             or: ";
+    }
   }
   return base::ok();
 }
@@ -75,8 +80,8 @@ int run_explain(int argc, char** argv) {
   ExplainOptions chosen;
   Options options(
       "pelton explain",
-      "Says why a pod is pending (the first binding constraint, with numbers), or where "
-      "it is.",
+      "Says why a pod is pending (the first binding constraint, with numbers) and the smallest "
+      "changes that would help, or where it is.",
       "  pelton explain pod train-workers-0-0-abcde\n"
       "  pelton explain pod web -n shop -o json\n");
   options.positional("kind", chosen.kind, "pod");

@@ -66,7 +66,8 @@ base::Result<PodExplanation> explain_pod(const World& world, std::string_view na
   out.pod_name = pod_name;
   out.gang_name = api::label_of(*pod, kJobSetNameLabel);
   if (tell_settled(*pod, out)) return out;
-  const Decision decision = decide_placement(observe(world));
+  const Observed observed = observe(world);
+  const Decision decision = decide_placement(observed);
   for (const Placement& placement : decision.placements) {
     if (placement.namespace_name != namespace_name) continue;
     for (const Binding& binding : placement.bindings) {
@@ -83,6 +84,7 @@ base::Result<PodExplanation> explain_pod(const World& world, std::string_view na
     out.state = unplaced.why.is_waiting ? PodExplanation::State::Waiting
                                         : PodExplanation::State::Unschedulable;
     out.message = unplaced.why.message();
+    out.suggestions = suggest(observed, namespace_name, pod_name);
     return out;
   }
   out.state = PodExplanation::State::Waiting;
@@ -101,6 +103,9 @@ Json PodExplanation::to_json() const {
                            {"message", message}});
   if (!node_name.empty()) out.set("node", node_name);
   if (!gang_name.empty()) out.set("gang", gang_name);
+  for (const Suggestion& suggestion : suggestions) {
+    out.child("suggestions").push_back(suggestion.to_json());
+  }
   if (state != State::Unschedulable) return out;
   out.set("totalNodes", why.total_nodes);
   if (!why.context.empty()) out.set("context", why.context);

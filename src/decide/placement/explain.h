@@ -3,11 +3,13 @@
 #pragma once
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json.h"
 #include "base/status.h"
 #include "decide/placement/decision.h"
 #include "decide/placement/observed.h"
+#include "decide/placement/suggest.h"
 
 namespace pelton::decide::placement {
 
@@ -25,6 +27,8 @@ struct PodExplanation {
   std::string gang_name;
   std::string message;  ///< one line for people; the condition PodScheduled has the same
   Explanation why;      ///< where it is Waiting or Unschedulable
+  /// What would help, smallest change first; where it is Unschedulable or gated.
+  std::vector<Suggestion> suggestions;
 
   base::Json to_json() const;
 };

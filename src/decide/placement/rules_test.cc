@@ -67,8 +67,10 @@ TEST_F(Rules, NodeAffinityKnowsEveryOperator) {
 TEST_F(Rules, PreferredNodesWinByWeightAndSoftTaintsBeforeThem) {
   const std::string spec = R"({"affinity":{"nodeAffinity":{
     "preferredDuringSchedulingIgnoredDuringExecution":[
-      {"weight":2,"preference":{"matchExpressions":[{"key":"zone","operator":"In","values":["a"]}]}},
-      {"weight":5,"preference":{"matchExpressions":[{"key":"zone","operator":"In","values":["b"]}]}}]}}})";
+      {"weight":2,"preference":{
+        "matchExpressions":[{"key":"zone","operator":"In","values":["a"]}]}},
+      {"weight":5,"preference":{
+        "matchExpressions":[{"key":"zone","operator":"In","values":["b"]}]}}]}}})";
   pod("p", "{}", spec);
   EXPECT_EQ(node_of("p"), "b-0");
   Cluster soft;
@@ -170,7 +172,8 @@ TEST_F(Rules, PreferredPodsAttractAndRepel) {
     return R"({"affinity":{")" + std::string(kind) +
            R"(":{"preferredDuringSchedulingIgnoredDuringExecution":[{"weight":)" +
            std::to_string(weight) +
-           R"(,"podAffinityTerm":{"topologyKey":"zone","labelSelector":{"matchLabels":{"app":"web"}}}}]}}})";
+           R"(,"podAffinityTerm":{"topologyKey":"zone",
+               "labelSelector":{"matchLabels":{"app":"web"}}}}]}}})";
   };
   pod("web", R"({"app":"web"})", "{}", "b-0");
   pod("near", "{}", preferred("podAffinity", 10));

@@ -3,6 +3,7 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <list>
 #include <map>
 #include <string>
@@ -64,6 +65,18 @@ class Cluster {
                                                            {"uid", job["metadata"]["uid"]},
                                                            {"controller", true}})}));
     return made;
+  }
+  bool has_pod(const std::string& name) const {
+    return std::any_of(pods_.begin(), pods_.end(), [&](const Json& pod) {
+      return pod["metadata"]["name"].as_string() == name;
+    });
+  }
+  Json& find_node(const std::string& name) {
+    for (Json& node : nodes_) {
+      if (node["metadata"]["name"].as_string() == name) return node;
+    }
+    ADD_FAILURE() << "no node " << name;
+    return nodes_.front();
   }
   Json& find_pod(const std::string& name) {
     for (Json& pod : pods_) {

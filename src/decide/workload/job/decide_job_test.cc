@@ -220,6 +220,30 @@ TEST_F(JobTest, a_pod_that_is_deleted_with_its_node_counts_as_failed_and_is_repl
   EXPECT_EQ(pods().size(), 3u);
 }
 
+TEST_F(JobTest, a_pod_that_completes_while_it_is_asked_to_go_counts_and_is_not_replaced) {
+  // So a Job may count more completions than there are completed pods left to see.
+  make_job(kIndexed);
+  settle();
+  run_all();
+  const ClusterKey going = pods()[0];
+  Json marked = cluster_.objects.at(going);
+  marked.child("metadata").set("deletionTimestamp", base::format_time(cluster_.now));
+  cluster_.objects[going] = marked;
+  cluster_.end_pod(going, 0);
+  settle();
+  EXPECT_EQ(status()["completedIndexes"].as_string(), "0");
+  EXPECT_FALSE(api::has_finalizer(cluster_.objects[going], kJobTrackingFinalizer));
+  cluster_.objects.erase(going);  // the node's agent, or the server, is done with it
+  settle();
+  EXPECT_EQ(status()["succeeded"].as_int(), 1);
+  EXPECT_EQ(pods().size(), 2u);
+  end_index(1, 0);
+  end_index(2, 0);
+  settle();
+  EXPECT_EQ(reason_of("Complete"), "CompletionsReached");
+  EXPECT_EQ(status()["succeeded"].as_int(), 3);
+}
+
 TEST_F(JobTest, suspension_deletes_pods_without_counting_them_and_resuming_starts_anew) {
   make_job(kIndexed);
   settle();

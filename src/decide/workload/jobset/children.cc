@@ -74,6 +74,33 @@ void add_keys(Json& metadata, const Json& jobset, size_t position, int64_t index
   for (const auto& [key, value] : keys) annotations.set(key, value);
 }
 
+/// Of the replicated job's template, else of the JobSet; "" where neither has it.
+std::string topology_annotation(const Json& jobset, const Json& replicated_job,
+                                std::string_view key) {
+  const std::string& own = api::annotation_of(replicated_job["template"], key);
+  return own.empty() ? api::annotation_of(jobset, key) : own;
+}
+
+/// Hands exclusive placement down to the Job and its pods; with the node-selector strategy the Job
+/// asks for the nodes that bear its name, and tolerates their taint.
+void add_exclusive_placement(Json& job, const Json& jobset, const Json& replicated_job) {
+  const std::string topology = topology_annotation(jobset, replicated_job, kExclusiveTopology);
+  if (topology.empty()) return;
+  const std::string strategy = topology_annotation(jobset, replicated_job, kNodeSelectorStrategy);
+  Json& pod_template = job.child("spec").child("template");
+  for (Json* object : {&job, &pod_template}) {
+    Json& annotations = object->child("metadata").child("annotations");
+    annotations.set(kExclusiveTopology, topology);
+    if (!strategy.empty()) annotations.set(kNodeSelectorStrategy, strategy);
+  }
+  if (strategy.empty()) return;
+  Json& spec = pod_template.child("spec");
+  spec.child("nodeSelector").set(kNamespacedJob, api::namespace_of(job) + "_" + api::name_of(job));
+  spec.child("tolerations")
+      .push_back(Json::object(
+          {{"key", kNoScheduleTaint}, {"operator", "Exists"}, {"effect", "NoSchedule"}}));
+}
+
 }  // namespace
 
 int64_t replicas_of(const Json& replicated_job) {
@@ -121,6 +148,7 @@ Json make_child_job(const Json& jobset, size_t position, int64_t index) {
   if (has_dns_hostnames(jobset)) {
     spec.make("template.spec").set("subdomain", subdomain_of(jobset));
   }
+  add_exclusive_placement(job, jobset, replicated_job);
   return job;
 }
 

@@ -21,6 +21,15 @@ inline constexpr std::string_view kGroupReplicas = "jobset.sigs.k8s.io/group-rep
 inline constexpr std::string_view kJobGroupIndex = "jobset.sigs.k8s.io/job-group-index";
 inline constexpr std::string_view kJobKey = "jobset.sigs.k8s.io/job-key";
 inline constexpr std::string_view kRestartAttempt = "jobset.sigs.k8s.io/restart-attempt";
+/// On the JobSet or on a replicated job's template (which wins): handed down to Jobs and pods. Who
+/// places the pods (decide/placement) gives each Job a domain of that node label for itself.
+inline constexpr std::string_view kExclusiveTopology =
+    "alpha.jobset.sigs.k8s.io/exclusive-topology";
+/// Beside it: not so, but users label and taint nodes per Job.
+inline constexpr std::string_view kNodeSelectorStrategy = "alpha.jobset.sigs.k8s.io/node-selector";
+/// The label and the taint's key of those nodes.
+inline constexpr std::string_view kNamespacedJob = "alpha.jobset.sigs.k8s.io/namespaced-job";
+inline constexpr std::string_view kNoScheduleTaint = "alpha.jobset.sigs.k8s.io/no-schedule";
 inline constexpr std::string_view kCoordinator = "jobset.sigs.k8s.io/coordinator";
 
 /// spec.replicatedJobs[].replicas; 1 where absent.

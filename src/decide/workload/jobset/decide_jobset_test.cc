@@ -161,6 +161,41 @@ TEST_F(JobSetTest, child_jobs_bear_the_names_labels_and_indexes_of_their_place) 
   EXPECT_TRUE(api::is_controlled_by(child, jobset()));
 }
 
+TEST_F(JobSetTest, hands_exclusive_placement_down_to_jobs_and_pods) {
+  make(R"(
+replicatedJobs:
+- {name: w, replicas: 1, template: {spec: {completions: 1}}}
+- name: own
+  template:
+    metadata: {annotations: {alpha.jobset.sigs.k8s.io/exclusive-topology: rack}}
+    spec: {completions: 1}
+)");
+  jobset().child("metadata").set("annotations", Json::object({{kExclusiveTopology, "zone"}}));
+  settle();
+  EXPECT_EQ(api::annotation_of(*job("js-w-0"), kExclusiveTopology), "zone");
+  EXPECT_EQ(api::annotation_of((*job("js-w-0"))["spec"]["template"], kExclusiveTopology), "zone");
+  EXPECT_EQ(api::annotation_of((*job("js-own-0"))["spec"]["template"], kExclusiveTopology), "rack");
+  EXPECT_TRUE((*job("js-w-0"))["spec"]["template"]["spec"]["nodeSelector"].is_null());
+}
+
+TEST_F(JobSetTest, the_node_selector_strategy_asks_for_the_nodes_of_the_job) {
+  make(R"(
+replicatedJobs:
+- name: w
+  template: {spec: {completions: 1, template: {spec: {nodeSelector: {a: b}}}}}
+)");
+  jobset()
+      .child("metadata")
+      .set("annotations",
+           Json::object({{kExclusiveTopology, "zone"}, {kNodeSelectorStrategy, "true"}}));
+  settle();
+  const Json& pod = (*job("js-w-0"))["spec"]["template"];
+  EXPECT_EQ(pod["spec"]["nodeSelector"],
+            Json::object({{"a", "b"}, {kNamespacedJob, "default_js-w-0"}}));
+  EXPECT_EQ(pod["spec"]["tolerations"][0]["key"].as_string(), kNoScheduleTaint);
+  EXPECT_EQ(api::annotation_of(pod, kNodeSelectorStrategy), "true");
+}
+
 TEST_F(JobSetTest, the_job_key_is_the_sha1_of_namespace_and_name) {
   EXPECT_EQ(job_key("default", "a"), "71273818d6cbdf46a9ba682585b58383f10d7807");
 }

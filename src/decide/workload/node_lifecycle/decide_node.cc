@@ -114,11 +114,13 @@ class Pass {
     }
     const std::string message = "Taint manager: deleting due to NoExecute taint";
     Json next = pod;
-    if (api::set_condition(next, {"DisruptionTarget", "True", "DeletionByTaintManager", message},
-                           now_)) {
-      out_.update_status(std::move(next), message);
-    }
-    out_.remove(pod, message);
+    const bool is_new = api::set_condition(
+        next, {"DisruptionTarget", "True", "DeletionByTaintManager", message}, now_);
+    if (is_new) out_.update_status(std::move(next), message);
+    Action& removal = out_.remove(pod, message);
+    // A pod that has completed since it was seen keeps its place. (The update says so too: it fails
+    // on anything newer.)
+    if (!is_new) removal.resource_version = api::resource_version_of(pod);
     out_.note(pod, "Normal", "TaintManagerEviction",
               "Marking for deletion Pod " + api::namespace_of(pod) + "/" + api::name_of(pod));
     if (is_silent) out_.look_again_in(options_.force_after);

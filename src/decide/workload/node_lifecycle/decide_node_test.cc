@@ -107,6 +107,23 @@ TEST_F(NodeTest, declares_its_pods_failed_only_after_they_must_have_ended_by_the
   EXPECT_TRUE(look().actions.empty()) << "said once";
 }
 
+TEST_F(NodeTest, a_pod_that_completed_unseen_is_not_deleted_with_its_silent_node) {
+  after(6);
+  pod("b", "");
+  // It is marked already, so that its deletion comes without a write that would fail.
+  ASSERT_TRUE(api::set_condition(pod("b"),
+                                 {"DisruptionTarget", "True", "DeletionByTaintManager",
+                                  "Taint manager: deleting due to NoExecute taint"},
+                                 cluster_.now));
+  const std::string seen = api::resource_version_of(pod("b"));
+  const Decision decision = look();
+  const auto removal = std::find_if(
+      decision.actions.begin(), decision.actions.end(),
+      [](const Action& a) { return a.verb == Action::Verb::Delete && a.target.name == "b"; });
+  ASSERT_NE(removal, decision.actions.end());
+  EXPECT_EQ(removal->resource_version, seen);
+}
+
 TEST_F(NodeTest, the_whole_way_takes_at_most_ten_seconds) {
   EXPECT_LE((options_.grace + options_.force_after).ns(), Duration::seconds(9).ns());
 }
