@@ -3,7 +3,9 @@
 // on loopback in real time. Every test runs in both worlds.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
 
@@ -273,6 +275,51 @@ TEST_P(ControllersTest, AJobSetRunsAsAGangAndCompletes) {
     end_pod(Json(*pod), 0);
   }
   EXPECT_TRUE(wait([&] { return jobset_is("Completed"); })) << describe_all();
+}
+
+TEST_P(ControllersTest, AnExclusiveJobSetTakesAPoolPerJobAlsoAfterARestart) {
+  constexpr const char* kPool = "cloud.google.com/gke-nodepool";
+  add_nodes(6);  // pools of two: 0 and 3, 1 and 4, 2 and 5
+  for (int i = 0; i < 6; ++i) {
+    Json patch;
+    patch.make("metadata.labels").set(kPool, "pool-" + std::to_string(i % 3));
+    call([&](auto done) {
+      client_->patch({"Node", "", "node-" + std::to_string(i)}, client::PatchType::Merge, patch, "",
+                     std::move(done));
+    });
+  }
+  Json jobset = *api::parse_yaml(kJobSet);
+  jobset.make("metadata.annotations").set("alpha.jobset.sigs.k8s.io/exclusive-topology", kPool);
+  create(jobset);
+  // Each pool of the running pods, with the Jobs that are in it.
+  const auto jobs_by_pool = [&] {
+    std::map<std::string, std::set<std::string>> out;
+    for (const Json* pod : pods()) {
+      if (api::is_being_deleted(*pod)) continue;
+      const Json* node = seen().get("Node", "", (*pod)["spec"]["nodeName"].as_string());
+      if (node == nullptr) continue;
+      out[api::label_of(*node, kPool)].insert(api::label_of(*pod, "batch.kubernetes.io/job-name"));
+    }
+    return out;
+  };
+  const auto is_apart = [&] {
+    const auto jobs = jobs_by_pool();
+    return jobs.size() == 2 && std::all_of(jobs.begin(), jobs.end(), [](const auto& pool) {
+             return pool.second.size() == 1;
+           });
+  };
+  ASSERT_TRUE(wait([&] { return running() == 4; })) << describe_all();
+  EXPECT_TRUE(is_apart()) << describe_all();
+  const std::string lost = api::uid_of(*pods().front());
+  end_pod(Json(*pods().front()), 1);
+  const auto is_replaced = [&] {
+    const auto all = pods();
+    return running() == 4 && std::none_of(all.begin(), all.end(), [&](const Json* pod) {
+             return api::uid_of(*pod) == lost;
+           });
+  };
+  ASSERT_TRUE(wait(is_replaced)) << describe_all();
+  EXPECT_TRUE(is_apart()) << describe_all();
 }
 
 TEST_P(ControllersTest, ALostWorkerRestartsTheJobSet) {

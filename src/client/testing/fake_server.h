@@ -123,7 +123,7 @@ class FakeServer {
     if (request.query("watch")) return handle_watch(request, path, sink);
     const std::string last = path.substr(path.rfind('/') + 1);
     if (last != "pods" && last != "jobs" && last != "configmaps" && last != "nodes" &&
-        last != "jobsets") {
+        last != "jobsets" && last != "namespaces") {
       return fake::fail(sink, 404, "NotFound");
     }
     ++lists;
