@@ -110,6 +110,7 @@ class Pods(ClusterTest):
             self.assertNotIn("nodeName", item["spec"])
         explained = self.cluster.pelton("explain", "pod", name, "--data-dir", self.cluster.directory).stdout
         self.assertIn("google.com/tpu", explained)
+        self.assertIn("what would help: add 1 node with", explained)
         self.kubectl("delete", "jobset", "wide", "--timeout=30s")
 
     def test_a_failed_worker_restarts_the_jobset_by_its_failure_policy(self):
