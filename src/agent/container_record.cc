@@ -36,15 +36,24 @@ int64_t ticks(uint64_t value) {
 
 base::Status write_order(world::Files& files, const ContainerPaths& paths, const ShimOrder& order) {
   PELTON_TRY(files.make_directories(paths.directory));
-  return files.replace(
-      paths.order(),
-      Json::object({{"argv", list_of(order.argv)}, {"env", list_of(order.env)}}).dump());
+  return files.replace(paths.order(), Json::object({{"argv", list_of(order.argv)},
+                                                    {"env", list_of(order.env)},
+                                                    {"user", order.user},
+                                                    {"group", order.group},
+                                                    {"workingDirectory", order.working_directory},
+                                                    {"cgroups", list_of(order.cgroups)}})
+                                          .dump());
 }
 
 base::Result<ShimOrder> read_order(world::Files& files, const ContainerPaths& paths) {
   PELTON_ASSIGN(const std::string text, files.read(paths.order()));
   PELTON_ASSIGN(const Json json, Json::parse(text));
-  return ShimOrder{strings_of(json["argv"]), strings_of(json["env"])};
+  return ShimOrder{.argv = strings_of(json["argv"]),
+                   .env = strings_of(json["env"]),
+                   .user = json["user"].as_int(),
+                   .group = json["group"].as_int(),
+                   .working_directory = json["workingDirectory"].as_string(),
+                   .cgroups = strings_of(json["cgroups"])};
 }
 
 base::Status write_running(world::Files& files, const ContainerPaths& paths,

@@ -23,6 +23,11 @@ namespace pelton::agent {
 struct ShimOrder {
   std::vector<std::string> argv;  ///< of the sandbox
   std::vector<std::string> env;   ///< "NAME=value"
+  // For whoever enters the running container later (agent/enter_command.h).
+  int64_t user = 0, group = 0;
+  std::string working_directory = "/";
+  /// Directories of the control groups that the container's processes are in; may be none.
+  std::vector<std::string> cgroups;
 };
 
 struct RunningRecord {

@@ -10,9 +10,12 @@ namespace {
 
 constexpr size_t kMaxRecordBytes = 16 * 1024;
 
-void append_record(std::string& out, std::string_view text, bool is_partial, base::Instant now) {
+void append_record(std::string& out, std::string_view stream, std::string_view text,
+                   bool is_partial, base::Instant now) {
   out += format_nano_time(now);
-  out += is_partial ? " stdout P " : " stdout F ";
+  out += ' ';
+  out += stream;
+  out += is_partial ? " P " : " F ";
   out += text;
   out += '\n';
 }
@@ -52,10 +55,10 @@ std::string CriLogWriter::write(std::string_view bytes, base::Instant now) {
     const size_t take = std::min(newline, room);
     pending_ += bytes.substr(0, take);
     if (take == newline) {
-      append_record(out, pending_, false, now);
+      append_record(out, stream_, pending_, false, now);
       bytes.remove_prefix(newline + 1);
     } else if (pending_.size() == kMaxRecordBytes) {
-      append_record(out, pending_, true, now);
+      append_record(out, stream_, pending_, true, now);
       bytes.remove_prefix(take);
     } else {
       return out;
@@ -67,7 +70,7 @@ std::string CriLogWriter::write(std::string_view bytes, base::Instant now) {
 
 std::string CriLogWriter::finish(base::Instant now) {
   std::string out;
-  if (!pending_.empty()) append_record(out, pending_, false, now);
+  if (!pending_.empty()) append_record(out, stream_, pending_, false, now);
   pending_.clear();
   return out;
 }

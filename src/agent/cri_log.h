@@ -21,13 +21,15 @@ std::string format_nano_time(base::Instant t);
 /// Makes records from output as it comes, in pieces of any size.
 class CriLogWriter {
  public:
+  /// Of one stream: "stdout" or "stderr".
+  explicit CriLogWriter(std::string stream = "stdout") : stream_(std::move(stream)) {}
   /// Records for all lines that `bytes` completes. A line over 16 KiB is cut into P records.
   std::string write(std::string_view bytes, base::Instant now);
   /// The record for an unfinished last line; "" where there is none.
   std::string finish(base::Instant now);
 
  private:
-  std::string pending_;
+  std::string stream_, pending_;
 };
 
 struct LogOptions {

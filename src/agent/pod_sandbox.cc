@@ -215,7 +215,10 @@ base::Result<ShimOrder> PodSandbox::order_of(const Json& container, const ImageR
   if (!status.ok()) return named(status, "CreateContainerConfigError");
   add_identity(spec, container);
   ShimOrder order{
-      .argv = build_sandbox_command(context_.tools, spec, path_facts(context_.world.files))};
+      .argv = build_sandbox_command(context_.tools, spec, path_facts(context_.world.files)),
+      .user = spec.user.value_or(0),
+      .group = spec.group.value_or(0),
+      .working_directory = spec.working_directory};
   for (const auto& [key, value] : *built) order.env.push_back(key + "=" + value);
   return order;
 }

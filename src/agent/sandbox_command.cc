@@ -9,8 +9,6 @@ namespace {
 
 using Args = std::vector<std::string>;
 
-constexpr const char* kNiceness = "5";
-
 void append(Args& args, std::initializer_list<std::string> more) {
   args.insert(args.end(), more);
 }
@@ -105,9 +103,8 @@ void add_mounts(Args& args, const std::vector<Mount>& mounts) {
 
 void add_privileges(Args& args, const SandboxTools& tools, const SandboxSpec& spec) {
   append(args, {"--cap-drop", "ALL"});
-  for (const char* name : {"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE",
-                           "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT", "AUDIT_WRITE"}) {
-    append(args, {"--cap-add", std::string("CAP_") + name});
+  for (const std::string& name : container_capabilities()) {
+    append(args, {"--cap-add", "CAP_" + name});
   }
   append(args, {"--chdir", spec.working_directory, "--"});
   if (spec.user.value_or(0) == 0 && spec.group.value_or(0) == 0) return;
@@ -124,11 +121,18 @@ const std::vector<std::string>& host_directories() {
   return names;
 }
 
+const std::vector<std::string>& container_capabilities() {
+  static const std::vector<std::string> names = {
+      "CHOWN",   "DAC_OVERRIDE", "FOWNER",  "FSETID", "KILL",       "NET_BIND_SERVICE",
+      "SETFCAP", "SETGID",       "SETPCAP", "SETUID", "SYS_CHROOT", "AUDIT_WRITE"};
+  return names;
+}
+
 std::vector<std::string> build_sandbox_command(const SandboxTools& tools, const SandboxSpec& spec,
                                                const PathFacts& facts) {
   Args args = {tools.nice,
                "-n",
-               kNiceness,
+               kContainerNiceness,
                tools.nsenter,
                "--net=" + spec.namespaces.net,
                "--uts=" + spec.namespaces.uts,

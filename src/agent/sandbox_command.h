@@ -61,11 +61,17 @@ struct SandboxSpec {
   std::optional<int64_t> user, group;
 };
 
+/// The capabilities that a container's root has, as "CHOWN".
+const std::vector<std::string>& container_capabilities();
+
 /// What the builder asks about the machine; both are given absolute paths of the machine.
 struct PathFacts {
   std::function<bool(const std::string&)> exists;
   std::function<std::vector<std::string>(const std::string&)> names;  ///< of a directory's entries
 };
+
+/// A job that takes every core must not make its own node miss its lease.
+constexpr const char* kContainerNiceness = "5";
 
 /// argv for execve. The environment is passed by the process's own, so that secrets do not stand in
 /// a command line.

@@ -290,15 +290,18 @@ base::Result<TlsContextPtr> TlsContext::server(const TlsServerConfig& config) {
 
 base::Result<TlsContextPtr> TlsContext::client(const TlsClientConfig& config) {
   ContextPtr context = new_context(TLS_client_method());
-  if (base::Status status = trust(context.get(), config.ca_pem, false); !status.ok()) {
-    return std::move(status).with("the authority of servers");
+  if (!config.is_any_trusted) {
+    if (base::Status status = trust(context.get(), config.ca_pem, false); !status.ok()) {
+      return std::move(status).with("the authority of servers");
+    }
   }
   if (!config.credential.certificate_pem.empty()) {
     if (base::Status status = use_credential(context.get(), config.credential); !status.ok()) {
       return std::move(status).with("the client's credential");
     }
   }
-  SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
+  SSL_CTX_set_verify(context.get(), config.is_any_trusted ? SSL_VERIFY_NONE : SSL_VERIFY_PEER,
+                     nullptr);
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(context.get(), on_new_ticket);
   SSL_CTX_set_alpn_protos(context.get(), reinterpret_cast<const unsigned char*>(kAlpn.data()),

@@ -29,8 +29,9 @@ struct TlsServerConfig {
 };
 
 struct TlsClientConfig {
-  std::string ca_pem;     ///< who signs servers; nothing else is trusted
-  Credential credential;  ///< empty: no client certificate
+  std::string ca_pem;           ///< who signs servers; nothing else is trusted
+  bool is_any_trusted = false;  ///< whatever the server shows is accepted, as probes of pods do
+  Credential credential;        ///< empty: no client certificate
 };
 
 class TlsContext {

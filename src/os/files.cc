@@ -3,6 +3,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -186,6 +188,21 @@ base::Status OsFiles::rename(const std::string& from, const std::string& to) {
     return errno_status("renaming " + resolve(from) + " to " + resolve(to), errno);
   }
   return base::ok();
+}
+
+base::Status OsFiles::make_link(const std::string& target, const std::string& path) {
+  if (::symlink(target.c_str(), resolve(path).c_str()) != 0) {
+    return errno_status("making the link " + resolve(path), errno);
+  }
+  return base::ok();
+}
+
+base::Result<std::string> OsFiles::real_path(const std::string& path) {
+  char found[PATH_MAX];
+  if (::realpath(resolve(path).c_str(), found) == nullptr) {
+    return errno_status("finding " + resolve(path), errno);
+  }
+  return std::string(found);
 }
 
 base::Status OsFiles::remove(const std::string& path) {

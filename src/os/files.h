@@ -25,6 +25,8 @@ class OsFiles final : public world::Files {
   base::Status make_directories(const std::string& path) override;
   base::Result<std::vector<world::DirectoryEntry>> list(const std::string& path) override;
   base::Status rename(const std::string& from, const std::string& to) override;
+  base::Status make_link(const std::string& target, const std::string& path) override;
+  base::Result<std::string> real_path(const std::string& path) override;
   base::Status remove(const std::string& path) override;
   base::Status remove_tree(const std::string& path) override;
   base::Status set_mode(const std::string& path, uint32_t mode) override;

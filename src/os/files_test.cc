@@ -107,6 +107,18 @@ TEST_F(FilesTest, DirectoriesAreMadeListedSortedAndRemovedWithoutFollowingLinks)
   EXPECT_EQ(files().make_directories(path("outside/x")).code(), Code::InvalidArgument);
 }
 
+TEST_F(FilesTest, ALinkIsSwappedInOneStepAndARealPathHasNone) {
+  ASSERT_TRUE(files().make_directories(path("one")).ok());
+  ASSERT_TRUE(files().make_directories(path("two")).ok());
+  ASSERT_TRUE(files().make_link("one", path("current")).ok());
+  EXPECT_EQ(files().make_link("two", path("current")).code(), base::Code::AlreadyExists);
+  ASSERT_TRUE(files().make_link("two", path("next")).ok());
+  ASSERT_TRUE(files().rename(path("next"), path("current")).ok());
+  EXPECT_EQ(*files().real_path(path("current")), *files().real_path(path("two")));
+  EXPECT_NE(*files().real_path(path("one")), *files().real_path(path("two")));
+  EXPECT_EQ(files().real_path(path("three")).status().code(), base::Code::NotFound);
+}
+
 TEST_F(FilesTest, RenameReplaces) {
   ASSERT_TRUE(files().replace(path("a"), "old").ok());
   ASSERT_TRUE(files().replace(path("a"), "new").ok());

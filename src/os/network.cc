@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "os/network.h"
 
+#include <fcntl.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 
 #include "os/socket.h"
 
@@ -66,6 +69,28 @@ class OsListener final : public world::Listener {
   Loop::Watch watch_;
 };
 
+/// A socket of another network namespace: it belongs for ever to the one it is made in. Nothing
+/// else runs on this thread meanwhile, and other threads keep theirs.
+base::Result<Fd> socket_within(const std::string& network_namespace, int family) {
+  constexpr int kType = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+  if (network_namespace.empty()) {
+    Fd fd(::socket(family, kType, 0));
+    if (!fd.is_open()) return errno_status("making a socket", errno);
+    return fd;
+  }
+  const std::string what = "entering the network " + network_namespace;
+  const Fd ours(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+  const Fd theirs(::open(network_namespace.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!ours.is_open() || !theirs.is_open()) return errno_status(what, errno);
+  if (::setns(theirs.get(), CLONE_NEWNET) != 0) return errno_status(what, errno);
+  Fd fd(::socket(family, kType, 0));
+  const int error = errno;
+  // A thread that cannot go home would speak to the wrong peers from now on.
+  if (::setns(ours.get(), CLONE_NEWNET) != 0) std::abort();
+  if (!fd.is_open()) return errno_status("making a socket", error);
+  return fd;
+}
+
 /// A connect() under way; owns itself until it has told the result.
 class Connecting : public std::enable_shared_from_this<Connecting> {
  public:
@@ -76,8 +101,9 @@ class Connecting : public std::enable_shared_from_this<Connecting> {
   void start(base::Duration timeout) {
     auto target = to_socket_address(address_);
     if (!target.ok()) return fail_later(target.status());
-    fd_ = Fd(::socket(target->family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    if (!fd_.is_open()) return fail_later(unavailable(errno));
+    auto socket = socket_within(address_.network_namespace, target->family());
+    if (!socket.ok()) return fail_later(base::unavailable(socket.status().message()));
+    fd_ = std::move(socket).value();
     const bool is_done = ::connect(fd_.get(), target->get(), target->size) == 0;
     if (!is_done && errno != EINPROGRESS) return fail_later(unavailable(errno));
     watch_ = std::make_unique<Loop::Watch>(

@@ -51,19 +51,18 @@ class OsProcesses::Watched : public std::enable_shared_from_this<Watched> {
     exit_watch_->set(EPOLLIN);
   }
 
+  /// stdout's pipe, and stderr's where it has one of its own.
   void watch_output(Fd output, std::function<void(std::string_view)> on_output) {
-    output_ = std::move(output);
-    on_output_ = std::make_shared<std::function<void(std::string_view)>>(std::move(on_output));
-    output_watch_ =
-        std::make_unique<Loop::Watch>(loop_, output_.get(), [this](uint32_t) { read_output(); });
-    output_watch_->set(EPOLLIN);
+    watch(stdout_, std::move(output), std::move(on_output));
+  }
+  void watch_error_output(Fd output, std::function<void(std::string_view)> on_output) {
+    watch(stderr_, std::move(output), std::move(on_output));
   }
 
   void drop_callbacks() {
     on_exit_ = nullptr;
-    on_output_ = nullptr;
-    output_watch_.reset();
-    output_.reset();
+    stdout_.close();
+    stderr_.close();
     if (!is_child_) exit_watch_.reset();
   }
 
@@ -102,16 +101,35 @@ class OsProcesses::Watched : public std::enable_shared_from_this<Watched> {
     return state;
   }
 
-  void read_output() {
+  using OnOutput = std::function<void(std::string_view)>;
+  struct Output {
+    Fd fd;
+    std::shared_ptr<OnOutput> tell;
+    std::unique_ptr<Loop::Watch> watch;
+    void close() {
+      tell = nullptr;
+      watch.reset();
+      fd.reset();
+    }
+  };
+
+  void watch(Output& output, Fd fd, OnOutput on_output) {
+    output.fd = std::move(fd);
+    output.tell = std::make_shared<OnOutput>(std::move(on_output));
+    output.watch = std::make_unique<Loop::Watch>(loop_, output.fd.get(),
+                                                 [this, &output](uint32_t) { read(output); });
+    output.watch->set(EPOLLIN);
+  }
+
+  void read(Output& output) {
     static thread_local std::string buffer(kPieceSize, '\0');
     const auto self = shared_from_this();
-    const auto on_output = on_output_;
-    const ssize_t n = ::read(output_.get(), buffer.data(), buffer.size());
+    const auto tell = output.tell;
+    const ssize_t n = ::read(output.fd.get(), buffer.data(), buffer.size());
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (n > 0) return (*on_output)({buffer.data(), static_cast<size_t>(n)});
-    output_watch_.reset();
-    output_.reset();
-    (*on_output)({});
+    if (n > 0) return (*tell)({buffer.data(), static_cast<size_t>(n)});
+    output.close();
+    (*tell)({});
   }
 
   Loop& loop_;
@@ -119,12 +137,10 @@ class OsProcesses::Watched : public std::enable_shared_from_this<Watched> {
   const bool is_child_;
   bool has_ended_ = false;
   Fd pidfd_;
-  Fd output_;
   std::function<void()> ended_;
   std::function<void(world::ExitState)> on_exit_;
-  std::shared_ptr<std::function<void(std::string_view)>> on_output_;
   std::unique_ptr<Loop::Watch> exit_watch_;
-  std::unique_ptr<Loop::Watch> output_watch_;
+  Output stdout_, stderr_;
 };
 
 class OsProcesses::Handle final : public world::Process {
@@ -158,6 +174,9 @@ base::Result<std::unique_ptr<world::Process>> OsProcesses::spawn(
   running_[child.pid] = process;
   process->watch_exit([this, pid = child.pid] { running_.erase(pid); }, std::move(on_exit));
   if (spec.on_output) process->watch_output(std::move(child.output), std::move(spec.on_output));
+  if (spec.on_error_output) {
+    process->watch_error_output(std::move(child.error_output), std::move(spec.on_error_output));
+  }
   return std::unique_ptr<world::Process>(std::make_unique<Handle>(std::move(process)));
 }
 

@@ -98,6 +98,25 @@ TEST_F(ProcessesTest, RunGivesOutputAndExit) {
   EXPECT_EQ(output, "out\nerr\n");
 }
 
+TEST_F(ProcessesTest, OutputAndErrorOutputComeApartAndEachEnds) {
+  ProcessSpec spec = shell("echo out; echo err >&2");
+  std::string out, err;
+  int ends = 0;
+  spec.on_output = [&](std::string_view piece) {
+    out += piece;
+    if (piece.empty() && ++ends == 2) stop();
+  };
+  spec.on_error_output = [&](std::string_view piece) {
+    err += piece;
+    if (piece.empty() && ++ends == 2) stop();
+  };
+  auto process = processes().spawn(std::move(spec), [](ExitState) {});
+  ASSERT_TRUE(process.ok());
+  run();
+  EXPECT_EQ(out, "out\n");
+  EXPECT_EQ(err, "err\n");
+}
+
 TEST_F(ProcessesTest, AProgramThatIsNotThereIsNotFoundAndNamed) {
   ProcessSpec spec;
   spec.argv = {"pelton-no-such-program"};

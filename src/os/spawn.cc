@@ -39,7 +39,7 @@ struct Plan {
   const char* working_directory = nullptr;
   std::array<Fd, 3> streams;  ///< closed: inherited
   Fd error_read, error_write;
-  Fd output_read;
+  Fd output_read, error_output_read;
   bool new_session = false;
   bool die_with_parent = false;
   pid_t parent = 0;
@@ -92,19 +92,27 @@ base::Status make_pipe(Fd& read_end, Fd& write_end) {
   return base::ok();
 }
 
+/// A pipe whose reading end does not block.
+base::Status make_output_pipe(Fd& read_end, Fd& write_end) {
+  PELTON_TRY(make_pipe(read_end, write_end));
+  if (::fcntl(read_end.get(), F_SETFL, O_NONBLOCK) != 0) {
+    return errno_status("making a pipe", errno);
+  }
+  return base::ok();
+}
+
 base::Status plan_streams(const world::ProcessSpec& spec, Plan& plan) {
   constexpr int kAppend = O_WRONLY | O_CREAT | O_APPEND;
   const std::string& input = spec.stdin_path.empty() ? "/dev/null" : spec.stdin_path;
   PELTON_ASSIGN(plan.streams[0], open_stream(input, O_RDONLY));
   if (spec.on_output) {
-    PELTON_TRY(make_pipe(plan.output_read, plan.streams[1]));
-    if (::fcntl(plan.output_read.get(), F_SETFL, O_NONBLOCK) != 0) {
-      return errno_status("making a pipe", errno);
-    }
+    PELTON_TRY(make_output_pipe(plan.output_read, plan.streams[1]));
   } else if (!spec.stdout_path.empty()) {
     PELTON_ASSIGN(plan.streams[1], open_stream(spec.stdout_path, kAppend));
   }
-  if (spec.merge_stderr) {
+  if (spec.on_error_output) {
+    PELTON_TRY(make_output_pipe(plan.error_output_read, plan.streams[2]));
+  } else if (spec.merge_stderr) {
     plan.streams[2] =
         Fd(::fcntl(plan.streams[1].is_open() ? plan.streams[1].get() : 1, F_DUPFD_CLOEXEC, 3));
   } else if (!spec.stderr_path.empty()) {
@@ -179,7 +187,7 @@ base::Result<Spawned> fork_and_exec(const world::ProcessSpec& spec) {
     ::waitpid(pid, nullptr, 0);
     return errno_status("starting " + spec.argv[0], error);
   }
-  return Spawned{pid, std::move(plan.output_read)};
+  return Spawned{pid, std::move(plan.output_read), std::move(plan.error_output_read)};
 }
 
 }  // namespace pelton::os

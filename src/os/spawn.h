@@ -11,7 +11,8 @@ namespace pelton::os {
 
 struct Spawned {
   pid_t pid = 0;
-  Fd output;  ///< reading end of the child's output, where spec.on_output is set
+  Fd output;        ///< reading end of the child's output, where spec.on_output is set
+  Fd error_output;  ///< the same for on_error_output
 };
 
 /// Lets this process open as many files as the hard limit allows. Children get the limit that we

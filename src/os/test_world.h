@@ -28,10 +28,10 @@ class RealWorldTest : public ::testing::Test {
   world::World& world() { return world_->world(); }
   std::string path(const std::string& name) const { return directory_ + "/" + name; }
   void stop() { world_->stop(); }
-  /// Runs the loop until stop(); a test that hangs fails after 20 s.
+  /// Runs the loop until stop(); a test that hangs fails after a minute.
   void run() {
     world::Timer watchdog(world().timers);
-    watchdog.start(base::Duration::seconds(20), [this] {
+    watchdog.start(base::Duration::seconds(60), [this] {
       ADD_FAILURE() << "nothing stopped the loop";
       stop();
     });

@@ -407,6 +407,17 @@ class SimFiles final : public world::Files {
                         });
   }
 
+  base::Status make_link(const std::string& target, const std::string& path) override {
+    return {base::Code::Unimplemented,
+            "the simulated disk has no links; not made: " + path + " -> " + target};
+  }
+
+  base::Result<std::string> real_path(const std::string& path) override {
+    PELTON_TRY(usable());
+    if (!exists(path)) return base::not_found(path + ": no such file or directory");
+    return clean(path);
+  }
+
   base::Status set_mode(const std::string& path, uint32_t) override {
     PELTON_TRY(usable());
     return exists(path) ? base::ok() : base::not_found(path + ": no such file or directory");

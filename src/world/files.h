@@ -65,6 +65,10 @@ class Files {
   /// Sorted by name. NotFound where there is no such directory.
   virtual base::Result<std::vector<DirectoryEntry>> list(const std::string& path) = 0;
   virtual base::Status rename(const std::string& from, const std::string& to) = 0;  ///< replaces
+  /// A symbolic link at `path` that says `target`, which need not exist. AlreadyExists.
+  virtual base::Status make_link(const std::string& target, const std::string& path) = 0;
+  /// The absolute path without any link in it. NotFound where it leads nowhere.
+  virtual base::Result<std::string> real_path(const std::string& path) = 0;
   virtual base::Status remove(const std::string& path) = 0;       ///< a file or an empty directory
   virtual base::Status remove_tree(const std::string& path) = 0;  ///< absent is Ok; follows no link
   virtual void sync_directory(const std::string& path, File::Done done) = 0;

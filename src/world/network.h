@@ -17,6 +17,9 @@ namespace pelton::world {
 struct Address {
   std::string host;
   uint16_t port = 0;
+  /// To connect from within another network namespace: the file that holds it open (needs root).
+  /// Empty: our own. Not for listening.
+  std::string network_namespace;
   std::string to_string() const { return port == 0 ? host : host + ":" + std::to_string(port); }
   bool operator==(const Address&) const = default;
   auto operator<=>(const Address&) const = default;

@@ -26,6 +26,8 @@ struct ProcessSpec {
   /// piece is the end. Instead of stdout_path.
   std::function<void(std::string_view)> on_output;
   bool merge_stderr = false;
+  /// The same for stderr, through a pipe of its own. Instead of stderr_path and merge_stderr.
+  std::function<void(std::string_view)> on_error_output;
 };
 
 /// How a process ended: one is set for a child; none for a process that was attached to.
