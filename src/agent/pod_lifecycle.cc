@@ -12,6 +12,9 @@ using base::Json;
 using Kind = PodAction::Kind;
 using State = ContainerObserved::State;
 
+/// Of a container whose grace period was used up by others.
+constexpr base::Duration kLeastGrace = base::Duration::seconds(2);
+
 /// One pass over one pod.
 class Decider {
  public:
@@ -35,10 +38,18 @@ class Decider {
       if (!has_live()) finish();
       return std::move(decision_);
     }
-    const bool is_init_done = advance_init();
-    if (is_init_done) advance_main();
-    decision_.phase = phase();
-    if (is_terminal() && !has_live()) finish();
+    check_deadline();
+    const std::string outcome = phase();
+    const bool is_over = is_end(outcome);
+    if (is_over || is_past_deadline_) {
+      note_never_started();
+      finish();
+    } else {
+      end_failed_checks();
+      if (advance_init()) advance_main();
+    }
+    // An end is told when nothing runs any more: whoever reads it may take the pod's place.
+    decision_.phase = is_over && has_live() ? (is_initialized() ? "Running" : "Pending") : outcome;
     return std::move(decision_);
   }
 
@@ -60,6 +71,13 @@ class Decider {
     return std::any_of(observed_.containers.begin(), observed_.containers.end(),
                        [](const auto& entry) { return entry.second.is_live(); });
   }
+  static bool is_end(const std::string& phase) { return phase == "Succeeded" || phase == "Failed"; }
+  bool is_live(const Json& container) const { return seen(container).is_live(); }
+  /// Once a main container was started, init containers are history, apart from sidecars.
+  bool is_initialized() const {
+    return std::any_of(containers().begin(), containers().end(),
+                       [this](const Json& container) { return seen(container).attempt >= 0; });
+  }
   bool is_restarted(const ContainerObserved& container, bool is_init) const {
     if (!container.exit) return true;
     if (restart_policy_ == "Never") return false;
@@ -67,22 +85,90 @@ class Decider {
     return true;
   }
 
+  /// Tells one container to end, and ends it by force where its grace period is over.
+  void stop(const Json& container, base::Duration grace) {
+    const ContainerObserved& seen_one = seen(container);
+    if (!seen_one.is_live()) return;
+    const std::string& name = container["name"].as_string();
+    if (observed_.is_gone || grace <= base::Duration()) {
+      if (!seen_one.is_kill_sent) act(Kind::Kill, name);
+      return;
+    }
+    if (!seen_one.terminated_at) {
+      act(Kind::Terminate, name);
+      return wake_at(now_ + grace);
+    }
+    base::Instant end = *seen_one.terminated_at + grace;
+    if (!container.at("lifecycle.preStop").is_null()) {
+      // The hook is cut at the end of the grace period; then SIGTERM has a little time of its own.
+      if (!seen_one.signalled_at) return;
+      end = std::max(end, *seen_one.signalled_at + kLeastGrace);
+    }
+    if (now_ < end) return wake_at(end);
+    if (!seen_one.is_kill_sent) act(Kind::Kill, name);
+  }
+
+  /// All that live: the main containers first, then the sidecars, the last one first. The grace
+  /// period is the pod's; a sidecar whose turn comes after it gets a little time all the same.
   void stop_containers() {
+    decision_.is_stopping = true;
     const base::Duration grace = grace_period(pod_);
-    for (const auto& [name, container] : observed_.containers) {
-      if (!container.is_live()) continue;
-      const bool is_out_of_time =
-          observed_.is_gone || grace <= base::Duration() ||
-          (container.terminated_at && now_ >= *container.terminated_at + grace);
-      if (is_out_of_time) {
-        if (!container.is_kill_sent) act(Kind::Kill, name);
-      } else if (!container.terminated_at) {
-        act(Kind::Terminate, name);
-        wake_at(now_ + grace);
-      } else {
-        wake_at(*container.terminated_at + grace);
+    bool is_later_live = false;
+    for (const auto* list : {&init_containers(), &containers()}) {
+      for (const Json& container : *list) {
+        if (list == &init_containers() && is_sidecar(container)) continue;
+        stop(container, grace);
+        is_later_live |= is_live(container);
       }
     }
+    const base::Instant end = observed_.stopping_since.value_or(now_) + grace;
+    const auto& sidecars = init_containers();
+    for (auto it = sidecars.rbegin(); it != sidecars.rend(); ++it) {
+      if (!is_sidecar(*it) || !is_live(*it)) continue;
+      if (is_later_live && now_ < end && !observed_.is_gone && grace > base::Duration()) {
+        wake_at(end);
+      } else {
+        const base::Instant from = seen(*it).terminated_at.value_or(now_);
+        stop(*it, grace > base::Duration() ? std::max(end - from, kLeastGrace) : grace);
+      }
+      is_later_live = true;
+    }
+  }
+
+  /// What its liveness or startup probe, or its postStart hook, has condemned.
+  void end_failed_checks() {
+    for (const auto* list : {&init_containers(), &containers()}) {
+      for (const Json& container : *list) {
+        const std::string& check = seen(container).failed_check;
+        if (check.empty()) continue;
+        const Json& probe = container[check == "startup probe" ? "startupProbe" : "livenessProbe"];
+        const Json& own = probe["terminationGracePeriodSeconds"];
+        stop(container, own.is_int() && check != "postStart hook"
+                            ? base::Duration::seconds(own.as_int())
+                            : grace_period(pod_));
+      }
+    }
+  }
+
+  void check_deadline() {
+    const Json& seconds = pod_.at("spec.activeDeadlineSeconds");
+    if (!seconds.is_int() || !observed_.start_time) return;
+    const base::Instant deadline =
+        *observed_.start_time + base::Duration::seconds(seconds.as_int());
+    const bool is_over = is_end(phase());
+    if (now_ < deadline) {
+      if (!is_over) wake_at(deadline);
+      return;
+    }
+    // What ended before the deadline has not missed it, however late it is looked at.
+    const bool is_late = std::any_of(
+        observed_.containers.begin(), observed_.containers.end(), [&](const auto& entry) {
+          return entry.second.exit && entry.second.exit->finished_at >= deadline;
+        });
+    if (is_over && !is_late) return;
+    is_past_deadline_ = true;
+    decision_.reason = "DeadlineExceeded";
+    decision_.message = "Pod was active on the node longer than the specified deadline";
   }
 
   /// After the last container: give back what the node lent, then tell the API or forget.
@@ -98,17 +184,33 @@ class Decider {
     if (api::is_being_deleted(pod_) && !observed_.is_delete_sent) act(Kind::DeleteFromApi);
   }
 
-  /// Whether every init container has succeeded. They run one after another.
+  void note_never_started() {
+    if (init_containers().empty()) return;
+    for (const Json& container : containers()) {
+      if (seen(container).attempt < 0) {
+        decision_.waiting[container["name"].as_string()] = {"PodInitializing", ""};
+      }
+    }
+  }
+
+  /// Starts what is due of the init containers, one after another; whether the main ones may run.
   bool advance_init() {
+    const bool was_initialized = is_initialized();
     for (const Json& container : init_containers()) {
       const ContainerObserved& seen_one = seen(container);
-      if (seen_one.state == State::Exited && seen_one.exit->code == 0) continue;
       const std::string& name = container["name"].as_string();
-      if (!seen_one.is_live() && is_restarted(seen_one, true))
-        start(name, seen_one, "PodInitializing");
-      for (const Json& later : containers()) {
-        decision_.waiting[later["name"].as_string()] = {"PodInitializing", ""};
+      if (is_sidecar(container)) {
+        if (!seen_one.is_live()) start(name, seen_one, "PodInitializing");
+        if (was_initialized) continue;
+        if (seen_one.state == State::Running && seen_one.is_started) continue;
+      } else {
+        if (was_initialized) continue;
+        if (seen_one.state == State::Exited && seen_one.exit->code == 0) continue;
+        if (!seen_one.is_live() && is_restarted(seen_one, true)) {
+          start(name, seen_one, "PodInitializing");
+        }
       }
+      note_never_started();
       return false;
     }
     return true;
@@ -178,14 +280,19 @@ class Decider {
     return false;
   }
 
-  bool is_terminal() const { return decision_.phase == "Succeeded" || decision_.phase == "Failed"; }
-
+  /// By what is known of the containers; not yet whether one still runs beside.
   std::string phase() const {
+    const bool is_cut_off = (is_terminating_ || is_past_deadline_) && !has_live();
     for (const Json& container : init_containers()) {
+      if (is_initialized()) break;
       const ContainerObserved& seen_one = seen(container);
+      if (is_sidecar(container)) {
+        if (seen_one.state == State::Running && seen_one.is_started) continue;
+        return is_cut_off ? "Failed" : "Pending";
+      }
       if (seen_one.exit && seen_one.exit->code == 0) continue;
       const bool is_over = seen_one.exit && !is_restarted(seen_one, true);
-      return is_over || (is_terminating_ && !has_live()) ? "Failed" : "Pending";
+      return is_over || is_cut_off ? "Failed" : "Pending";
     }
     bool is_all_ended = true, is_all_succeeded = true, is_any_new = false;
     for (const Json& container : containers()) {
@@ -195,8 +302,9 @@ class Decider {
       is_all_ended &= is_ended;
       is_all_succeeded &= is_ended && seen_one.exit->code == 0;
     }
+    if (is_past_deadline_ && !has_live()) return "Failed";
     if (is_all_succeeded) return "Succeeded";
-    if (is_all_ended || (is_terminating_ && !has_live())) return "Failed";
+    if (is_all_ended || is_cut_off) return "Failed";
     return is_any_new ? "Pending" : "Running";
   }
 
@@ -206,6 +314,7 @@ class Decider {
   base::Instant now_;
   std::string restart_policy_;
   bool is_terminating_ = false;
+  bool is_past_deadline_ = false;
   PodDecision decision_;
 };
 
@@ -221,6 +330,10 @@ base::Duration restart_delay(int quick_exits, const LifecycleOptions& options) {
   base::Duration delay = options.first_backoff;
   for (int i = 2; i < quick_exits && delay < options.max_backoff; ++i) delay = delay * 2;
   return std::min(delay, options.max_backoff);
+}
+
+bool is_sidecar(const Json& init_container) {
+  return init_container["restartPolicy"].as_string() == "Always";
 }
 
 base::Duration grace_period(const Json& pod) {

@@ -41,9 +41,15 @@ struct ContainerObserved {
   std::optional<Exit> exit;      ///< of `attempt`, where Exited
   std::optional<Exit> previous;  ///< of the attempt before
   std::optional<StartFailure> failure;
-  std::optional<base::Instant> terminated_at;  ///< when SIGTERM was sent
+  /// When it was told to end: its preStop hook first, where it has one, then SIGTERM.
+  std::optional<base::Instant> terminated_at;
+  std::optional<base::Instant> signalled_at;  ///< when SIGTERM was sent
   bool is_kill_sent = false;
-  int quick_exits = 0;  ///< attempts in a row that ended before the back-off was forgiven
+  // Of a running one, by its hook and probes (agent/container_checks.h):
+  bool is_started = true;
+  bool is_ready = true;
+  std::string failed_check;  ///< "liveness probe", …: it has to end; "" where all is well
+  int quick_exits = 0;       ///< attempts in a row that ended before the back-off was forgiven
 
   bool is_live() const { return state == State::Starting || state == State::Running; }
 };
@@ -56,6 +62,8 @@ struct PodObserved {
   bool is_delete_sent = false;  ///< the API has been told that all ended
   std::optional<std::pair<std::string, std::string>> rejection;  ///< reason, message
   std::map<std::string, ContainerObserved> containers;           ///< by name, init ones too
+  std::optional<base::Instant> start_time;      ///< when this node first saw the pod
+  std::optional<base::Instant> stopping_since;  ///< when a decision first was to stop
 };
 
 struct LifecycleOptions {
@@ -91,6 +99,8 @@ struct PodDecision {
   std::vector<PodAction> actions;
   std::optional<base::Instant> wake_at;    ///< decide again then, if nothing happens before
   std::string phase;                       ///< "Pending", "Running", "Succeeded", "Failed"
+  std::string reason, message;             ///< of the pod's status: "DeadlineExceeded"; mostly ""
+  bool is_stopping = false;                ///< every container that lives is to end
   std::map<std::string, Waiting> waiting;  ///< containers that are not running and will be
 };
 
@@ -100,6 +110,10 @@ PodDecision decide_pod(const base::Json& pod, const PodObserved& observed,
 /// How long after its end a container that ended `quick_exits` times in a row is started again: at
 /// once the first time, then first_backoff doubling up to max_backoff.
 base::Duration restart_delay(int quick_exits, const LifecycleOptions& options);
+
+/// Whether an init container is a sidecar: it runs beside the others, from its place in the order
+/// of init containers on, is restarted whenever it ends, and ends after them.
+bool is_sidecar(const base::Json& init_container);
 
 /// metadata.deletionGracePeriodSeconds where the pod is being deleted, else spec's.
 base::Duration grace_period(const base::Json& pod);

@@ -179,6 +179,158 @@ TEST(PodLifecycle, ARejectedPodFailsAndRunsNothing) {
   EXPECT_EQ(status["reason"].as_string(), "UnexpectedAdmissionError");
 }
 
+const char* const kSidecars =
+    "{restartPolicy: Never, initContainers: [{name: s, restartPolicy: Always, startupProbe: {}}, "
+    "{name: i}, {name: t, restartPolicy: Always}], containers: [{name: a}]}";
+
+TEST(PodLifecycle, StartsSidecarsInTheOrderOfInitContainersAndWaitsOnlyForTheirStart) {
+  const Json pod = pod_of(kSidecars);
+  EXPECT_EQ(decide(pod, ready({})).actions, (Actions{{Kind::StartContainer, "s", 0}}));
+  ContainerObserved starting = running();
+  starting.is_started = false;
+  auto decision = decide(pod, ready({{"s", starting}}));
+  EXPECT_TRUE(decision.actions.empty()) << "its startup probe has not succeeded yet";
+  EXPECT_EQ(decision.phase, "Pending");
+  EXPECT_EQ(decision.waiting.at("a").reason, "PodInitializing");
+  EXPECT_EQ(decide(pod, ready({{"s", running()}})).actions,
+            (Actions{{Kind::StartContainer, "i", 0}}));
+  EXPECT_EQ(decide(pod, ready({{"s", running()}, {"i", exited(0)}})).actions,
+            (Actions{{Kind::StartContainer, "t", 0}}));
+  decision = decide(pod, ready({{"s", running()}, {"i", exited(0)}, {"t", running()}}));
+  EXPECT_EQ(decision.actions, (Actions{{Kind::StartContainer, "a", 0}}));
+}
+
+TEST(PodLifecycle, RestartsASidecarAlwaysAndLeavesTheOthersAlone) {
+  const Json pod = pod_of(kSidecars);
+  const auto decision =
+      decide(pod, ready({{"s", exited(0)}, {"i", exited(0)}, {"t", running()}, {"a", running()}}));
+  EXPECT_EQ(decision.actions, (Actions{{Kind::StartContainer, "s", 1}}));
+  EXPECT_EQ(decision.phase, "Running");
+  EXPECT_FALSE(decision.waiting.contains("a"));
+}
+
+TEST(PodLifecycle, EndsSidecarsAfterTheMainContainersInReverseOrderAndOnlyThenTheEnd) {
+  const Json pod = pod_of(kSidecars);
+  PodObserved observed =
+      ready({{"s", running()}, {"i", exited(0)}, {"t", running()}, {"a", exited(0)}});
+  auto decision = decide(pod, observed);
+  EXPECT_EQ(decision.actions, (Actions{{Kind::Terminate, "t", 0}}));
+  EXPECT_TRUE(decision.is_stopping);
+  EXPECT_EQ(decision.phase, "Running") << "while a sidecar runs, nobody may take it for ended";
+  observed.stopping_since = kNow;
+  observed.containers["t"] = exited(143);
+  EXPECT_EQ(decide(pod, observed).actions, (Actions{{Kind::Terminate, "s", 0}}));
+  observed.containers["s"] = exited(143);
+  decision = decide(pod, observed);
+  EXPECT_EQ(decision.phase, "Succeeded");
+  EXPECT_EQ(decision.actions, (Actions{{Kind::TearDownSandbox, "", 0}}));
+}
+
+TEST(PodLifecycle, ASidecarWhoseTurnNeverComesIsToldToEndWhenTheGraceIsOverAndKilledSoonAfter) {
+  const Json pod = deleted(pod_of(kSidecars), 10);
+  PodObserved observed =
+      ready({{"s", running()}, {"i", exited(0)}, {"t", exited(0)}, {"a", running()}});
+  EXPECT_EQ(decide(pod, observed).actions, (Actions{{Kind::Terminate, "a", 0}}));
+  observed.stopping_since = kNow;
+  observed.containers["a"].terminated_at = kNow;
+  auto decision = decide(pod, observed, kNow + Duration::seconds(9));
+  EXPECT_TRUE(decision.actions.empty());
+  decision = decide(pod, observed, kNow + Duration::seconds(10));
+  EXPECT_EQ(decision.actions, (Actions{{Kind::Kill, "a", 0}, {Kind::Terminate, "s", 0}}));
+  observed.containers["a"].is_kill_sent = true;
+  observed.containers["s"].terminated_at = kNow + Duration::seconds(10);
+  EXPECT_TRUE(decide(pod, observed, kNow + Duration::seconds(11)).actions.empty());
+  EXPECT_EQ(decide(pod, observed, kNow + Duration::seconds(12)).actions,
+            (Actions{{Kind::Kill, "s", 0}}));
+}
+
+TEST(PodLifecycle, EndsAContainerWhoseProbeFailedWithTheProbesOwnGrace) {
+  const Json pod = pod_of(
+      "{terminationGracePeriodSeconds: 60, containers: [{name: a, livenessProbe: "
+      "{terminationGracePeriodSeconds: 5}}, {name: b}]}");
+  PodObserved observed = ready({{"a", running()}, {"b", running()}});
+  observed.containers["a"].failed_check = "liveness probe";
+  auto decision = decide(pod, observed);
+  EXPECT_EQ(decision.actions, (Actions{{Kind::Terminate, "a", 0}}));
+  EXPECT_FALSE(decision.is_stopping) << "the pod goes on";
+  observed.containers["a"].terminated_at = kNow;
+  EXPECT_EQ(decide(pod, observed, kNow + Duration::seconds(4)).wake_at,
+            kNow + Duration::seconds(5));
+  EXPECT_EQ(decide(pod, observed, kNow + Duration::seconds(5)).actions,
+            (Actions{{Kind::Kill, "a", 0}}));
+  observed.containers["a"] = exited(137);
+  EXPECT_EQ(decide(pod, observed).actions, (Actions{{Kind::StartContainer, "a", 1}}));
+}
+
+TEST(PodLifecycle, APreStopHookUsesUpTheGraceAndLeavesALittleForTheSignal) {
+  const Json pod = deleted(
+      pod_of("{containers: [{name: a, lifecycle: {preStop: {sleep: {seconds: 60}}}}]}"), 10);
+  PodObserved observed = ready({{"a", running()}});
+  ContainerObserved& a = observed.containers["a"];
+  a.terminated_at = kNow;
+  EXPECT_TRUE(decide(pod, observed, kNow + Duration::seconds(11)).actions.empty())
+      << "the hook is being cut; without a signal there is no kill";
+  a.signalled_at = kNow + Duration::seconds(10);
+  EXPECT_TRUE(decide(pod, observed, kNow + Duration::seconds(11)).actions.empty());
+  EXPECT_EQ(decide(pod, observed, kNow + Duration::seconds(12)).actions,
+            (Actions{{Kind::Kill, "a", 0}}));
+}
+
+TEST(PodLifecycle, APodPastItsDeadlineIsEndedAndFailsHoweverItsContainersEnd) {
+  const Json pod =
+      pod_of("{restartPolicy: Never, activeDeadlineSeconds: 60, containers: [{name: a}]}");
+  PodObserved observed = ready({{"a", running()}});
+  observed.start_time = kNow - Duration::seconds(59);
+  auto decision = decide(pod, observed);
+  EXPECT_TRUE(decision.actions.empty());
+  EXPECT_EQ(decision.wake_at, kNow + Duration::seconds(1));
+  observed.start_time = kNow - Duration::seconds(60);
+  decision = decide(pod, observed);
+  EXPECT_EQ(decision.actions, (Actions{{Kind::Terminate, "a", 0}}));
+  EXPECT_EQ(decision.phase, "Running");
+  observed.containers["a"] = exited(0);
+  decision = decide(pod, observed);
+  EXPECT_EQ(decision.phase, "Failed");
+  EXPECT_EQ(decision.reason, "DeadlineExceeded");
+  EXPECT_EQ(decision.actions, (Actions{{Kind::TearDownSandbox, "", 0}}));
+  observed.containers["a"] = exited(0, 1, kNow - Duration::seconds(5));
+  decision = decide(pod, observed, kNow + Duration::hours(1));
+  EXPECT_EQ(decision.phase, "Succeeded") << "it ended in time, and is looked at later";
+  EXPECT_EQ(decision.reason, "");
+}
+
+TEST(PodStatus, TellsReadinessOfProbesSidecarsAndGates) {
+  Json pod = pod_of(
+      "{readinessGates: [{conditionType: example.com/lb}], initContainers: [{name: s, "
+      "restartPolicy: Always}, {name: i}], containers: [{name: a}, {name: b}]}");
+  PodObserved observed =
+      ready({{"s", running()}, {"i", exited(0)}, {"a", running()}, {"b", running()}});
+  observed.containers["a"].is_ready = false;
+  observed.containers["b"].is_started = false;
+  const auto status_of = [&] {
+    return build_pod_status(pod, observed, decide(pod, observed), {.now = kNow});
+  };
+  Json status = status_of();
+  EXPECT_FALSE(status["containerStatuses"][0]["ready"].as_bool());
+  EXPECT_TRUE(status["containerStatuses"][0]["started"].as_bool());
+  EXPECT_FALSE(status["containerStatuses"][1]["ready"].as_bool());
+  EXPECT_FALSE(status["containerStatuses"][1]["started"].as_bool());
+  EXPECT_TRUE(status["initContainerStatuses"][0]["ready"].as_bool());
+  EXPECT_TRUE(status["initContainerStatuses"][1]["ready"].as_bool()) << "it has succeeded";
+  Json holder = Json::object({{"status", status}});
+  EXPECT_EQ((*api::find_condition(holder, "ContainersReady"))["message"].as_string(),
+            "containers with unready status: [a b]");
+  EXPECT_TRUE(api::is_condition_true(holder, "Initialized"));
+  observed.containers["a"].is_ready = observed.containers["b"].is_started = true;
+  holder = Json::object({{"status", status_of()}});
+  EXPECT_TRUE(api::is_condition_true(holder, "ContainersReady"));
+  EXPECT_EQ((*api::find_condition(holder, "Ready"))["reason"].as_string(),
+            "ReadinessGatesNotReady");
+  api::set_condition(pod, {"example.com/lb", "True", "", ""}, kNow);
+  holder = Json::object({{"status", status_of()}});
+  EXPECT_TRUE(api::is_condition_true(holder, "Ready"));
+}
+
 TEST(PodStatus, TellsStatesAsKubectlReadsThem) {
   Json pod = pod_of("{containers: [{name: a, image: busybox}, {name: b, image: busybox}]}");
   pod.make("status").set(

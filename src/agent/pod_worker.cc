@@ -29,6 +29,7 @@ PodWorker::PodWorker(AgentContext& context, PodRecord record, std::function<void
       sandbox_(context, paths_, record_),
       wake_(context.world.timers),
       status_retry_(context.world.timers) {
+  observed_.start_time = record_.start_time;
   if (record_.is_rejected) {
     observed_.rejection = {record_.rejection_reason, record_.rejection_message};
   }
@@ -133,6 +134,7 @@ void PodWorker::sync() {
   observe();
   const base::Instant now = context_.world.clock.now();
   const auto waiting_before = decision_.waiting;
+  const std::string reason_before = decision_.reason;
   decision_ = decide_pod(record_.pod, observed_, context_.options.lifecycle, now);
   for (const auto& [name, waiting] : decision_.waiting) {
     const auto before = waiting_before.find(name);
@@ -142,6 +144,10 @@ void PodWorker::sync() {
     } else if (waiting.reason == "ImagePullBackOff") {
       event(true, "Failed", "Error: ImagePullBackOff", name);
     }
+  }
+  if (decision_.is_stopping && !observed_.stopping_since) observed_.stopping_since = now;
+  if (decision_.reason == "DeadlineExceeded" && reason_before.empty()) {
+    event(false, "DeadlineExceeded", "Pod was active on the node longer than specified deadline");
   }
   wake_.cancel();
   if (decision_.wake_at) wake_.start(*decision_.wake_at - now, [this] { sync(); });
@@ -185,6 +191,18 @@ void PodWorker::observe_container(const std::string& name, Container& container)
   if (seen.state != State::Starting && before == State::Starting && is_known_to_api_) {
     event(false, "Started", "Started container " + name, name);
   }
+  if (seen.state == State::Running && !container.checks) begin_checks(name, container);
+  if (seen.state != State::Running) container.checks.reset();
+  if (container.checks) {
+    if (api::is_being_deleted(record_.pod) || decision_.is_stopping) {
+      container.checks->begin_ending();
+    }
+    seen.is_started = container.checks->is_started();
+    seen.is_ready = container.checks->is_ready();
+    seen.failed_check = container.checks->failed();
+  } else {
+    seen.failed_check.clear();
+  }
   if (seen.state == State::Exited && !seen.exit && container.run->exit()) {
     const ExitRecord& exit = *container.run->exit();
     seen.exit = {exit.code,       exit.reason,      exit.message,
@@ -203,7 +221,7 @@ void PodWorker::act(const PodAction& action) {
     case Kind::StartContainer:
       return start_container(action.container, action.attempt);
     case Kind::Terminate:
-      return stop_container(action.container, false);
+      return begin_stop(action.container);
     case Kind::Kill:
       return stop_container(action.container, true);
     case Kind::TearDownSandbox:
@@ -270,19 +288,20 @@ void PodWorker::start_container(const std::string& name, int attempt) {
   observed_.containers[name] = container.observed;
   in_turn([this, name, attempt](Slots::Slot slot) {
     containers_[name].slot = std::move(slot);
-    order_container(name, attempt);
+    sandbox_.make_order(spec_of(name), [this, name, attempt](base::Result<ShimOrder> order) {
+      launch(name, attempt, std::move(order));
+    });
   });
 }
 
-void PodWorker::order_container(const std::string& name, int attempt) {
+const Json& PodWorker::spec_of(const std::string& name) const {
+  static const Json nothing;
   for (const char* list : {"initContainers", "containers"}) {
     for (const Json& spec : record_.pod["spec"][list].items()) {
-      if (spec["name"].as_string() != name) continue;
-      return sandbox_.make_order(spec, [this, name, attempt](base::Result<ShimOrder> order) {
-        launch(name, attempt, std::move(order));
-      });
+      if (spec["name"].as_string() == name) return spec;
     }
   }
+  return nothing;
 }
 
 void PodWorker::launch(const std::string& name, int attempt, base::Result<ShimOrder> order) {
@@ -308,6 +327,7 @@ void PodWorker::launch(const std::string& name, int attempt, base::Result<ShimOr
   container.observed.previous = std::exchange(container.observed.exit, std::nullopt);
   container.observed.attempt = attempt;
   container.observed.terminated_at.reset();
+  container.observed.signalled_at.reset();
   container.observed.is_kill_sent = false;
   container.run = std::move(run);
   if (attempt >= 2) {
@@ -326,13 +346,78 @@ void PodWorker::fail_start(const std::string& name, const base::Status& why) {
   sync_soon();
 }
 
+HandlerTarget PodWorker::handler_target(const std::string& name) const {
+  return {.address = record_.address,
+          .network_namespace = pod_namespaces(context_.network, api::uid_of(record_.pod)).net,
+          .container = spec_of(name),
+          .paths = ContainerPaths(paths_.attempt(name, containers_.at(name).observed.attempt))};
+}
+
+void PodWorker::begin_checks(const std::string& name, Container& container) {
+  // What another agent found about this very attempt still holds.
+  ContainerChecks::Before before;
+  const std::string id = container_id(api::uid_of(record_.pod), name, container.observed.attempt);
+  for (const char* list : {"initContainerStatuses", "containerStatuses"}) {
+    for (const Json& known : record_.pod["status"][list].items()) {
+      if (known["containerID"].as_string() != id) continue;
+      before = {.is_started = known["started"].as_bool(), .is_ready = known["ready"].as_bool()};
+    }
+  }
+  container.checks = std::make_unique<ContainerChecks>(
+      context_.world, context_.tools, handler_target(name), container.observed.started_at, before,
+      [this, name](const std::string& reason, const std::string& message) {
+        event(true, reason, message, name);
+      },
+      [this] { sync_soon(); });
+}
+
+/// The preStop hook, where there is one, then SIGTERM.
+void PodWorker::begin_stop(const std::string& name) {
+  Container& container = containers_[name];
+  if (!container.run || container.is_ordering) return;  // launch() will see the deletion
+  const std::string& check = container.observed.failed_check;
+  const Json& spec = spec_of(name);
+  if (decision_.is_stopping) {
+    if (!api::is_being_deleted(record_.pod))
+      event(false, "Killing", "Stopping container " + name, name);
+  } else if (!check.empty()) {
+    const bool is_restarted = record_.pod.at("spec.restartPolicy").as_string() != "Never" ||
+                              spec["restartPolicy"].as_string() == "Always";
+    event(false, "Killing",
+          check == "postStart hook" ? "FailedPostStartHook"
+                                    : "Container " + name + " failed " + check +
+                                          (is_restarted ? ", will be restarted" : ""),
+          name);
+  }
+  const Json& hook = spec.at("lifecycle.preStop");
+  if (hook.is_null() || container.observed.state != State::Running) {
+    return stop_container(name, false);
+  }
+  container.observed.terminated_at = context_.world.clock.now();
+  container.stop_hook = std::make_unique<HandlerRun>(
+      context_.world, context_.tools, handler_target(name), hook, grace_period(record_.pod),
+      [this, name](const HandlerResult& result) {
+        Container& stopped = containers_[name];
+        stopped.stop_hook.reset();
+        if (result.outcome != ProbeOutcome::Success) {
+          event(true, "FailedPreStopHook", "PreStopHook failed", name);
+        }
+        stop_container(name, false);
+        sync_soon();
+      });
+}
+
 void PodWorker::stop_container(const std::string& name, bool is_kill) {
   Container& container = containers_[name];
   if (!container.run || container.is_ordering) return;  // launch() will see the deletion
   const base::Status status = is_kill ? container.run->kill() : container.run->terminate();
   if (status.ok()) {
     if (is_kill) container.observed.is_kill_sent = true;
-    if (!is_kill) container.observed.terminated_at = context_.world.clock.now();
+    if (is_kill) return;
+    container.observed.signalled_at = context_.world.clock.now();
+    if (!container.observed.terminated_at) {
+      container.observed.terminated_at = container.observed.signalled_at;
+    }
     return;
   }
   // Only starting: its start is the next change, and looks again.

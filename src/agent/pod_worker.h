@@ -11,6 +11,7 @@
 #include <string>
 
 #include "agent/agent_context.h"
+#include "agent/container_checks.h"
 #include "agent/container_run.h"
 #include "agent/pod_record.h"
 #include "agent/pod_sandbox.h"
@@ -50,7 +51,9 @@ class PodWorker {
 
  private:
   struct Container {
-    std::unique_ptr<ContainerRun> run;  ///< of the newest attempt
+    std::unique_ptr<ContainerRun> run;        ///< of the newest attempt
+    std::unique_ptr<ContainerChecks> checks;  ///< while it runs
+    std::unique_ptr<HandlerRun> stop_hook;    ///< its preStop
     ContainerObserved observed;
     bool is_ordering = false;  ///< the order is being made, or waits for its turn
     Slots::Slot slot;          ///< held while it is started
@@ -67,10 +70,13 @@ class PodWorker {
   /// Calls `go` when it is this worker's turn to start or tear down something; not if it is gone.
   void in_turn(std::function<void(Slots::Slot)> go);
   void start_container(const std::string& name, int attempt);
-  void order_container(const std::string& name, int attempt);
   void launch(const std::string& name, int attempt, base::Result<ShimOrder> order);
   void fail_start(const std::string& name, const base::Status& why);
+  void begin_checks(const std::string& name, Container& container);
+  void begin_stop(const std::string& name);
   void stop_container(const std::string& name, bool is_kill);
+  const base::Json& spec_of(const std::string& name) const;
+  HandlerTarget handler_target(const std::string& name) const;
   void remove_state();
   void delete_from_api();
   void push_status();
