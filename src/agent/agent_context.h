@@ -7,6 +7,7 @@
 
 #include "agent/address_pool.h"
 #include "agent/cluster_network.h"
+#include "agent/container_record.h"
 #include "agent/device_ledger.h"
 #include "agent/event_recorder.h"
 #include "agent/park.h"
@@ -28,6 +29,7 @@ struct AgentOptions {
   /// Pods and containers that are being started, or pods torn down, at once.
   size_t parallel_starts = 8;
   LifecycleOptions lifecycle;
+  LogLimits log_limits;
 
   std::string node_directory() const { return data_directory + "/nodes/" + machine.node_name; }
 };

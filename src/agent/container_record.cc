@@ -36,24 +36,33 @@ int64_t ticks(uint64_t value) {
 
 base::Status write_order(world::Files& files, const ContainerPaths& paths, const ShimOrder& order) {
   PELTON_TRY(files.make_directories(paths.directory));
-  return files.replace(paths.order(), Json::object({{"argv", list_of(order.argv)},
-                                                    {"env", list_of(order.env)},
-                                                    {"user", order.user},
-                                                    {"group", order.group},
-                                                    {"workingDirectory", order.working_directory},
-                                                    {"cgroups", list_of(order.cgroups)}})
-                                          .dump());
+  return files.replace(paths.order(),
+                       Json::object({{"argv", list_of(order.argv)},
+                                     {"env", list_of(order.env)},
+                                     {"user", order.user},
+                                     {"group", order.group},
+                                     {"workingDirectory", order.working_directory},
+                                     {"cgroups", list_of(order.cgroups)},
+                                     {"logMaxBytes", ticks(order.log_limits.max_bytes)},
+                                     {"logMaxFiles", order.log_limits.max_files}})
+                           .dump());
 }
 
 base::Result<ShimOrder> read_order(world::Files& files, const ContainerPaths& paths) {
   PELTON_ASSIGN(const std::string text, files.read(paths.order()));
   PELTON_ASSIGN(const Json json, Json::parse(text));
-  return ShimOrder{.argv = strings_of(json["argv"]),
-                   .env = strings_of(json["env"]),
-                   .user = json["user"].as_int(),
-                   .group = json["group"].as_int(),
-                   .working_directory = json["workingDirectory"].as_string(),
-                   .cgroups = strings_of(json["cgroups"])};
+  const LogLimits defaults;
+  return ShimOrder{
+      .argv = strings_of(json["argv"]),
+      .env = strings_of(json["env"]),
+      .user = json["user"].as_int(),
+      .group = json["group"].as_int(),
+      .working_directory = json["workingDirectory"].as_string(),
+      .cgroups = strings_of(json["cgroups"]),
+      .log_limits = {
+          .max_bytes = static_cast<uint64_t>(
+              json["logMaxBytes"].as_int(static_cast<int64_t>(defaults.max_bytes))),
+          .max_files = static_cast<int>(json["logMaxFiles"].as_int(defaults.max_files))}};
 }
 
 base::Status write_running(world::Files& files, const ContainerPaths& paths,

@@ -7,7 +7,8 @@
 //   running.json  by the shim: pids and start. `pid` beside it is the main process's pid alone,
 //                 as text, for people and scripts: kill -9 $(cat pid) ends the container.
 //   exit.json     by the shim, durable: the end. Or by an agent that found neither shim nor end.
-//   log           the output (agent/cri_log.h).
+//   log           the output (agent/cri_log.h), and older output (agent/log_files.h).
+//   termination-message   by the container: what it has to say about its end.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -20,6 +21,11 @@
 
 namespace pelton::agent {
 
+struct LogLimits {
+  uint64_t max_bytes = 10 * 1024 * 1024;  ///< of one file, as a kubelet's containerLogMaxSize
+  int max_files = 5;                      ///< containerLogMaxFiles
+};
+
 struct ShimOrder {
   std::vector<std::string> argv;  ///< of the sandbox
   std::vector<std::string> env;   ///< "NAME=value"
@@ -28,6 +34,7 @@ struct ShimOrder {
   std::string working_directory = "/";
   /// Directories of the control groups that the container's processes are in; may be none.
   std::vector<std::string> cgroups;
+  LogLimits log_limits;
 };
 
 struct RunningRecord {
@@ -53,6 +60,8 @@ struct ContainerPaths {
   std::string running() const { return directory + "/running.json"; }
   std::string pid() const { return directory + "/pid"; }
   std::string exit() const { return directory + "/exit.json"; }
+  /// Bound into the container at its terminationMessagePath.
+  std::string termination_message() const { return directory + "/termination-message"; }
   std::string log() const { return directory + "/log"; }
 };
 

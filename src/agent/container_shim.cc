@@ -39,14 +39,14 @@ void ContainerShim::start() {
   if (read_exit(world_.files, paths_)) return finished_(0);
   auto order = read_order(world_.files, paths_);
   if (!order.ok()) return fail(order.status());
-  auto log = world_.files.open(paths_.log(), world::OpenMode::ReadWrite);
-  if (!log.ok()) return fail(log.status());
-  log_ = std::move(log).value();
-  world::ProcessSpec spec{.argv = std::move(order->argv),
-                          .env = std::move(order->env),
-                          .working_directory = "/",
-                          .on_output = [this](std::string_view piece) { on_output(piece); },
-                          .merge_stderr = true};
+  log_ = std::make_unique<LogAppender>(world_.files, paths_, order->log_limits);
+  if (const base::Status status = log_->open(); !status.ok()) return fail(status);
+  world::ProcessSpec spec{
+      .argv = std::move(order->argv),
+      .env = std::move(order->env),
+      .working_directory = "/",
+      .on_output = [this](std::string_view piece) { on_output(stdout_, piece); },
+      .on_error_output = [this](std::string_view piece) { on_output(stderr_, piece); }};
   started_at_ = world_.clock.now();
   auto process =
       world_.processes.spawn(std::move(spec), [this](world::ExitState state) { on_exit(state); });
@@ -77,19 +77,16 @@ void ContainerShim::find_processes() {
   if (!status.ok()) world_.log.error("shim.record", {{"error", status.to_string()}});
 }
 
-void ContainerShim::on_output(std::string_view piece) {
+void ContainerShim::on_output(CriLogWriter& writer, std::string_view piece) {
   const base::Instant now = world_.clock.now();
-  const std::string records = piece.empty() ? writer_.finish(now) : writer_.write(piece, now);
+  const std::string records = piece.empty() ? writer.finish(now) : writer.write(piece, now);
   if (!records.empty()) {
-    const base::Status status = log_->write_at(log_size_, records);
-    if (status.ok()) {
-      log_size_ += records.size();
-    } else {
-      world_.log.error("shim.log", {{"error", status.to_string()}});  // e.g. a full disk
-    }
+    const base::Status status = log_->append(records);
+    // E.g. a full disk.
+    if (!status.ok()) world_.log.error("shim.log", {{"error", status.to_string()}});
   }
   if (piece.empty()) {
-    has_output_ended_ = true;
+    --open_outputs_;
     maybe_finish();
   }
 }
@@ -97,14 +94,14 @@ void ContainerShim::on_output(std::string_view piece) {
 void ContainerShim::on_exit(world::ExitState state) {
   exit_ = state;
   timer_.start(kOutputGrace, [this] {
-    has_output_ended_ = true;
+    open_outputs_ = 0;
     maybe_finish();
   });
   maybe_finish();
 }
 
 void ContainerShim::maybe_finish() {
-  if (!exit_ || !has_output_ended_ || is_finishing_) return;
+  if (!exit_ || open_outputs_ > 0 || is_finishing_) return;
   is_finishing_ = true;
   timer_.cancel();
   ExitRecord record{

@@ -13,6 +13,7 @@
 
 #include "agent/container_record.h"
 #include "agent/cri_log.h"
+#include "agent/log_files.h"
 #include "world/world.h"
 
 namespace pelton::agent {
@@ -27,7 +28,7 @@ class ContainerShim {
 
  private:
   void find_processes();
-  void on_output(std::string_view piece);
+  void on_output(CriLogWriter& writer, std::string_view piece);
   void on_exit(world::ExitState state);
   void maybe_finish();
   void fail(const base::Status& status);
@@ -37,14 +38,13 @@ class ContainerShim {
   int own_pid_;
   std::function<void(int)> finished_;
   std::unique_ptr<world::FileLock> lock_;
-  std::unique_ptr<world::File> log_;
-  uint64_t log_size_ = 0;
-  CriLogWriter writer_;
+  std::unique_ptr<LogAppender> log_;
+  CriLogWriter stdout_{"stdout"}, stderr_{"stderr"};
   std::unique_ptr<world::Process> process_;
   world::Timer timer_;
   base::Instant started_at_;
   std::optional<world::ExitState> exit_;
-  bool has_output_ended_ = false;
+  int open_outputs_ = 2;
   bool is_finishing_ = false;
 };
 

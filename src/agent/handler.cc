@@ -2,6 +2,7 @@
 #include "agent/handler.h"
 
 #include "agent/enter_command.h"
+#include "agent/valid_text.h"
 #include "base/strings.h"
 
 namespace pelton::agent {
@@ -114,6 +115,7 @@ void HandlerRun::finish(ProbeOutcome outcome, std::string text) {
   if (std::exchange(is_over_, true)) return;
   timer_.cancel();
   if (text.size() > kMaxText) text.resize(kMaxText);
+  text = valid_text(text);
   world_.timers.post([this, outcome, text = std::move(text), alive = std::weak_ptr(alive_)] {
     if (!alive.expired()) std::exchange(done_, nullptr)({outcome, text});
   });

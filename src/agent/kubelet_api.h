@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/log_stream.h"
 #include "agent/pod_worker.h"
 #include "net/http.h"
 #include "world/world.h"
@@ -32,7 +33,6 @@ class KubeletApi {
   void handle(net::Request request, net::ResponseSinkPtr sink);
 
  private:
-  class LogStream;
   void serve_logs(const net::Request& request, const std::string& path, net::ResponseSinkPtr sink);
   void serve_pods(const net::ResponseSinkPtr& sink);
 

@@ -13,6 +13,7 @@ using base::Json;
 constexpr uint32_t kModeOpen = 0777;
 constexpr uint32_t kModeDirectory = 0755;
 constexpr uint32_t kModeText = 0644;
+constexpr uint32_t kModeOpenFile = 0666;
 
 /// The same error under the name that a kubelet gives to what failed.
 base::Status named(const base::Status& status, const char* reason) {
@@ -165,14 +166,14 @@ base::Status PodSandbox::make_etc() {
   return write_text(files, paths_.etc("resolv.conf"), etc.resolv_conf, kModeText);
 }
 
-void PodSandbox::make_order(const Json& container,
+void PodSandbox::make_order(const Json& container, int attempt,
                             std::function<void(base::Result<ShimOrder>)> done) {
   auto image = resolve_image(context_.options.images, container["image"].as_string());
   if (!image.ok()) return done(named(image.status(), "ErrImagePull"));
-  const auto build = [this, container, image = *image, done](const RootTree& root) {
+  const auto build = [this, container, attempt, image = *image, done](const RootTree& root) {
     fetch_inputs([=, this](base::Result<PodInputs> inputs) {
       if (!inputs.ok()) return done(named(inputs.status(), "CreateContainerConfigError"));
-      done(order_of(container, image, root, *inputs));
+      done(order_of(container, attempt, image, root, *inputs));
     });
   };
   if (image->kind != ImageRule::Kind::RootFilesystem) return build(context_.host_root);
@@ -187,8 +188,9 @@ void PodSandbox::make_order(const Json& container,
                     });
 }
 
-base::Result<ShimOrder> PodSandbox::order_of(const Json& container, const ImageRule& image,
-                                             const RootTree& root, const PodInputs& inputs) {
+base::Result<ShimOrder> PodSandbox::order_of(const Json& container, int attempt,
+                                             const ImageRule& image, const RootTree& root,
+                                             const PodInputs& inputs) {
   const std::string& name = container["name"].as_string();
   SandboxSpec spec{.namespaces = pod_namespaces(context_.network, api::uid_of(record_.pod)),
                    .root = root,
@@ -213,12 +215,16 @@ base::Result<ShimOrder> PodSandbox::order_of(const Json& container, const ImageR
   }
   status = add_volumes(container, inputs, spec, *built);
   if (!status.ok()) return named(status, "CreateContainerConfigError");
+  status = add_termination_message(container, attempt, spec);
+  if (!status.ok()) return named(status, "CreateContainerConfigError");
   add_identity(spec, container);
   ShimOrder order{
       .argv = build_sandbox_command(context_.tools, spec, path_facts(context_.world.files)),
       .user = spec.user.value_or(0),
       .group = spec.group.value_or(0),
-      .working_directory = spec.working_directory};
+      .working_directory = spec.working_directory,
+      .cgroups = {},
+      .log_limits = context_.options.log_limits};
   for (const auto& [key, value] : *built) order.env.push_back(key + "=" + value);
   return order;
 }
@@ -282,6 +288,17 @@ base::Status PodSandbox::add_volumes(const Json& container, const PodInputs& inp
                            .to = std::move(to),
                            .is_read_only = plan->is_read_only || mount["readOnly"].as_bool()});
   }
+  return base::ok();
+}
+
+base::Status PodSandbox::add_termination_message(const Json& container, int attempt,
+                                                 SandboxSpec& spec) {
+  const std::string& path = container["terminationMessagePath"].as_string();
+  if (path.empty()) return base::ok();
+  const ContainerPaths paths(paths_.attempt(container["name"].as_string(), attempt));
+  PELTON_TRY(context_.world.files.make_directories(paths.directory));
+  PELTON_TRY(write_text(context_.world.files, paths.termination_message(), "", kModeOpenFile));
+  spec.mounts.push_back({.from = paths.termination_message(), .to = path, .is_file = true});
   return base::ok();
 }
 

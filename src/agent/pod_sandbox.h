@@ -28,17 +28,19 @@ class PodSandbox {
 
   /// What the container's shim is to run. An error's reason() is why the container waits:
   /// ErrImagePull, CreateContainerConfigError, RunContainerError.
-  void make_order(const base::Json& container, std::function<void(base::Result<ShimOrder>)> done);
+  void make_order(const base::Json& container, int attempt,
+                  std::function<void(base::Result<ShimOrder>)> done);
 
  private:
   void fetch_inputs(std::function<void(base::Result<PodInputs>)> done);
   base::Status make_volumes(const PodInputs& inputs);
   base::Status make_etc();
-  base::Result<ShimOrder> order_of(const base::Json& container, const ImageRule& image,
+  base::Result<ShimOrder> order_of(const base::Json& container, int attempt, const ImageRule& image,
                                    const RootTree& root, const PodInputs& inputs);
   base::Status add_image(const ImageRule& image, SandboxSpec& spec, Environment& env);
   base::Status add_volumes(const base::Json& container, const PodInputs& inputs, SandboxSpec& spec,
                            const Environment& env);
+  base::Status add_termination_message(const base::Json& container, int attempt, SandboxSpec& spec);
   void add_identity(SandboxSpec& spec, const base::Json& container);
 
   AgentContext& context_;

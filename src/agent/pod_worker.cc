@@ -2,6 +2,7 @@
 #include "agent/pod_worker.h"
 
 #include "agent/pod_status.h"
+#include "agent/termination_message.h"
 #include "api/object.h"
 
 namespace pelton::agent {
@@ -88,8 +89,12 @@ void PodWorker::adopt_containers() {
       const auto before = read_exit(context_.world.files,
                                     ContainerPaths(paths_.attempt(name, attempts.back() - 1)));
       if (before) {
-        entry.observed.previous = {before->code,       before->reason,      before->message,
-                                   before->started_at, before->finished_at, attempts.back() - 1};
+        const std::string said = read_termination_message(
+            context_.world.files, ContainerPaths(paths_.attempt(name, attempts.back() - 1)),
+            container, before->code);
+        entry.observed.previous = {
+            before->code,       before->reason,      said.empty() ? before->message : said,
+            before->started_at, before->finished_at, attempts.back() - 1};
       }
       entry.run = std::make_unique<ContainerRun>(
           context_.world, paths_.attempt(name, attempts.back()), [this] { sync_soon(); });
@@ -205,7 +210,9 @@ void PodWorker::observe_container(const std::string& name, Container& container)
   }
   if (seen.state == State::Exited && !seen.exit && container.run->exit()) {
     const ExitRecord& exit = *container.run->exit();
-    seen.exit = {exit.code,       exit.reason,      exit.message,
+    const std::string said = read_termination_message(context_.world.files, container.run->paths(),
+                                                      spec_of(name), exit.code);
+    seen.exit = {exit.code,       exit.reason,      said.empty() ? exit.message : said,
                  exit.started_at, exit.finished_at, seen.attempt};
     const bool is_forgiven =
         exit.finished_at - exit.started_at >= context_.options.lifecycle.forgiven_after;
@@ -288,9 +295,10 @@ void PodWorker::start_container(const std::string& name, int attempt) {
   observed_.containers[name] = container.observed;
   in_turn([this, name, attempt](Slots::Slot slot) {
     containers_[name].slot = std::move(slot);
-    sandbox_.make_order(spec_of(name), [this, name, attempt](base::Result<ShimOrder> order) {
-      launch(name, attempt, std::move(order));
-    });
+    sandbox_.make_order(spec_of(name), attempt,
+                        [this, name, attempt](base::Result<ShimOrder> order) {
+                          launch(name, attempt, std::move(order));
+                        });
   });
 }
 

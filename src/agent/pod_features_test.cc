@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+// Real pods: probes, hooks, sidecars, deadlines.
+#include "agent/node_agent_fixture.h"
+
+namespace pelton::agent {
+namespace {
+
+class PodFeaturesTest : public NodeAgentTest {
+ protected:
+  /// A volume "s" at /shared, by which the test and the pod speak: path("shared/…").
+  std::string shared() const {
+    return "volumes: [{name: s, hostPath: {path: " + directory_ +
+           "/shared, type: DirectoryOrCreate}}], ";
+  }
+  static constexpr const char* kMount = "volumeMounts: [{name: s, mountPath: /shared}]";
+  void touch(const std::string& name) {
+    EXPECT_TRUE(world().files.make_directories(path("shared")).ok());
+    ASSERT_TRUE(world().files.replace(path("shared/" + name), "x").ok());
+  }
+  std::string shared_file(const std::string& name) {
+    const auto text = world().files.read(path("shared/" + name));
+    return text.ok() ? *text : "";
+  }
+  bool has_event(const std::string& reason, const std::string& message) const {
+    for (const Json& event : api_.list("/api/v1/namespaces/default/events/")) {
+      if (event["reason"].as_string() == reason &&
+          event["message"].as_string().find(message) != std::string::npos) {
+        return true;
+      }
+    }
+    return false;
+  }
+  bool is_ready(const std::string& pod) const {
+    return api::is_condition_true(api_.get(path_of(pod)), "Ready");
+  }
+};
+
+constexpr const char* kServer =
+    "exec python3 -c \"\n"
+    "import http.server, os\n"
+    "class H(http.server.BaseHTTPRequestHandler):\n"
+    "  def do_GET(self):\n"
+    "    good = not os.path.exists('/shared/bad') and self.path == '/healthz?full=1' and "
+    "self.headers['X-Who'] == 'probe' and 'kube-probe' in self.headers['User-Agent']\n"
+    "    self.send_response(200 if good else 500); self.end_headers()\n"
+    "  def log_message(self, *a): pass\n"
+    "http.server.HTTPServer(('', 8080), H).serve_forever()\"";
+
+TEST_F(PodFeaturesTest, AReadinessProbeByExecRunsInsideTheContainerAndMovesReady) {
+  create_script("gated", "sleep 1000",
+                shared() + "container: {" + kMount +
+                    ", workingDir: /var/tmp, env: [{name: WHO, value: me}], securityContext: "
+                    "{runAsUser: 1234}, readinessProbe: {periodSeconds: 1, failureThreshold: 1, "
+                    "exec: {command: [sh, -c, 'id -u; echo $WHO; pwd; grep -E CapBnd "
+                    "/proc/self/status; hostname; ls /proc | grep -c ^[0-9]; test -e "
+                    "/shared/ready']}}}");
+  wait_until("its probe has failed",
+             [&] { return has_event("Unhealthy", "Readiness probe failed: "); });
+  EXPECT_TRUE(has_event("Unhealthy", "1234\nme\n/var/tmp\nCapBnd:\t00000000a00405fb\ngated\n"))
+      << "as the container";
+  EXPECT_EQ(phase("gated"), "Running");
+  EXPECT_FALSE(container("gated")["ready"].as_bool());
+  EXPECT_TRUE(container("gated")["started"].as_bool());
+  touch("ready");
+  wait_until("it is ready", [&] { return is_ready("gated"); });
+  EXPECT_TRUE(container("gated")["ready"].as_bool());
+  ASSERT_TRUE(world().files.remove(path("shared/ready")).ok());
+  wait_until("it is not ready any more", [&] { return !is_ready("gated"); });
+  EXPECT_EQ(container("gated")["restartCount"].as_int(), 0);
+}
+
+TEST_F(PodFeaturesTest, AFailedLivenessProbeByHttpRestartsTheContainer) {
+  create_script("served", kServer,
+                shared() + "restartPolicy: Always, container: {" + kMount +
+                    ", ports: [{name: web, containerPort: 8080}], startupProbe: {periodSeconds: 1, "
+                    "failureThreshold: 600, tcpSocket: {port: 8080}}, livenessProbe: "
+                    "{periodSeconds: 1, failureThreshold: 2, timeoutSeconds: 30, "
+                    "terminationGracePeriodSeconds: 1, httpGet: {port: web, path: "
+                    "'/healthz?full=1', httpHeaders: [{name: X-Who, value: probe}]}}}");
+  wait_until("it is ready", [&] { return is_ready("served"); });
+  touch("bad");
+  wait_until("it was restarted", [&] { return container("served")["restartCount"].as_int() >= 1; });
+  EXPECT_TRUE(
+      has_event("Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: 500"));
+  EXPECT_TRUE(has_event("Killing", "Container main failed liveness probe, will be restarted"));
+  ASSERT_TRUE(world().files.remove(path("shared/bad")).ok());
+  wait_until("it is ready again", [&] { return is_ready("served"); });
+  EXPECT_TRUE(has_event("Unhealthy",
+                        "Startup probe failed: dial tcp 10.64.1.2:8080: connect: "
+                        "connection refused"));
+}
+
+TEST_F(PodFeaturesTest, AProbeThatHangsIsCutAndAnotherAgentKeepsWhatItKnew) {
+  create_script("slow", "sleep 1000",
+                shared() + "container: {" + kMount +
+                    ", readinessProbe: {periodSeconds: 1, failureThreshold: 1, exec: {command: "
+                    "[sh, -c, 'test -e /shared/ready || sleep 500']}}}");
+  wait_until("the probe is cut", [&] {
+    return has_event("Unhealthy",
+                     "Readiness probe failed: command timed out: \"sh -c test -e "
+                     "/shared/ready || sleep 500\" timed out after 1s");
+  });
+  touch("ready");
+  wait_until("it is ready", [&] { return is_ready("slow"); });
+  kill_agent();
+  start_agent();
+  wait_until("the new agent knows the pod",
+             [&] { return !agent_->workers().empty() && agent_->workers()[0]->is_known_to_api(); });
+  settle();
+  EXPECT_TRUE(is_ready("slow")) << "an agent's restart takes no pod out of service";
+}
+
+TEST_F(PodFeaturesTest, RunsHooksAndSidecarsAroundTheMainContainer) {
+  create_pod(
+      "crew",
+      "{restartPolicy: Never, " + shared() +
+          "initContainers: [{name: side, image: busybox, restartPolicy: Always, "
+          "volumeMounts: [{name: s, mountPath: /shared}], startupProbe: {periodSeconds: 1, exec: "
+          "{command: [test, -e, /shared/side-up]}}, command: [bash, -c, \"trap 'echo side >> "
+          "/shared/order; exit 0' TERM; touch /shared/side-up; while :; do sleep 0.05; done\"]}], "
+          "containers: [{name: main, image: busybox, volumeMounts: [{name: s, mountPath: "
+          "/shared}], "
+          "lifecycle: {postStart: {exec: {command: [sh, -c, 'echo post >> /shared/order; touch "
+          "/shared/posted']}}, preStop: {exec: {command: [sh, -c, 'echo pre >> /shared/order']}}}, "
+          "command: [bash, -c, \"trap 'echo main >> /shared/order; exit 0' TERM; until [ -e "
+          "/shared/posted ]; do sleep 0.05; done; while :; do sleep 0.05; done\"]}]}");
+  wait_until("it is ready", [&] { return is_ready("crew"); });
+  EXPECT_TRUE(status("crew")["initContainerStatuses"][0]["started"].as_bool());
+  api_.remove_gracefully(path_of("crew"), 60);
+  wait_until("it is gone", [&] { return api_.get(path_of("crew")).is_null(); });
+  EXPECT_EQ(shared_file("order"), "post\npre\nmain\nside\n");
+  EXPECT_EQ(api_.erased(path_of("crew"))["status"]["phase"].as_string(), "Succeeded");
+}
+
+TEST_F(PodFeaturesTest, ASidecarDoesNotKeepAPodFromCompleting) {
+  create_pod("batch",
+             "{restartPolicy: Never, initContainers: [{name: side, image: busybox, restartPolicy: "
+             "Always, command: [sleep, '1000']}], containers: [{name: main, image: busybox, "
+             "command: [echo, done]}]}");
+  wait_for_phase("batch", "Succeeded");
+  EXPECT_TRUE(status("batch")["initContainerStatuses"][0]["state"].contains("terminated"));
+}
+
+TEST_F(PodFeaturesTest, AFailedPostStartHookEndsTheContainer) {
+  create_script("unhooked", "sleep 1000",
+                "container: {lifecycle: {postStart: {exec: {command: [sh, -c, 'exit 3']}}}}");
+  wait_for_phase("unhooked", "Failed");
+  EXPECT_TRUE(has_event("FailedPostStartHook", "PostStartHook failed"));
+  EXPECT_TRUE(has_event("Killing", "FailedPostStartHook"));
+}
+
+TEST_F(PodFeaturesTest, TellsTheTerminationMessageAndFallsBackToTheLog) {
+  create_script("said", "echo why > /dev/termination-log; exit 4",
+                "container: {terminationMessagePath: /dev/termination-log}");
+  create_script("silent", "echo to stdout; echo to stderr >&2; exit 5",
+                "container: {terminationMessagePath: /var/tmp/said, terminationMessagePolicy: "
+                "FallbackToLogsOnError}");
+  create_script("fine", "echo nothing to report",
+                "container: {terminationMessagePath: /dev/termination-log, "
+                "terminationMessagePolicy: FallbackToLogsOnError}");
+  wait_for_phase("said", "Failed");
+  wait_for_phase("silent", "Failed");
+  wait_for_phase("fine", "Succeeded");
+  EXPECT_EQ(container("said").at("state.terminated.message").as_string(), "why\n");
+  const std::string silent = container("silent").at("state.terminated.message").as_string();
+  EXPECT_NE(silent.find("to stdout\n"), std::string::npos) << silent;
+  EXPECT_NE(silent.find("to stderr\n"), std::string::npos) << silent;
+  EXPECT_FALSE(container("fine").at("state.terminated").contains("message"));
+  const std::string log =
+      *world().files.read(ContainerPaths(PodPaths(node(), "uid-silent").attempt("main", 0)).log());
+  EXPECT_NE(log.find(" stdout F to stdout\n"), std::string::npos) << log;
+  EXPECT_NE(log.find(" stderr F to stderr\n"), std::string::npos) << log;
+}
+
+TEST_F(PodFeaturesTest, FollowsALogThroughItsRotations) {
+  kill_agent();
+  log_limits_ = {.max_bytes = 2000, .max_files = 2};
+  start_agent();
+  create_script("wordy",
+                "for n in 1 2 3 4; do for i in $(seq 50); do echo \"line $n $i\"; done; until [ -e "
+                "/shared/$n ]; do sleep 0.02; done; done",
+                shared() + "container: {" + kMount + "}");
+  wait_until("it runs", [&] {
+    return !agent_->workers().empty() && agent_->workers()[0]->attempt("main", false).has_value();
+  });
+  KubeletApi front(world(), [&] { return agent_->workers(); });
+  client::InProcessTransport server(
+      [&front](net::Request request, net::ResponseSinkPtr sink) {
+        front.handle(std::move(request), std::move(sink));
+      },
+      net::Identity{kApiServerIdentity, {}}, world().timers);
+  std::string followed, expected;
+  bool is_over = false;
+  std::unique_ptr<net::Exchange> exchange;
+  for (int n = 1; n <= 4; ++n) {
+    std::string block;
+    for (int i = 1; i <= 50; ++i) {
+      block += "line " + std::to_string(n) + " " + std::to_string(i) + "\n";
+    }
+    if (n == 1) {  // what was rotated away before is not shown, as kubectl knows it
+      exchange =
+          server.send({.method = "GET", .target = "/containerLogs/default/wordy/main?follow=true"},
+                      {.on_head = [](const net::ResponseHead&) {},
+                       .on_data = [&](std::string_view bytes) { followed += bytes; },
+                       .on_end = [&](base::Status) { is_over = true; }});
+      wait_until("the first block's end", [&] { return followed.ends_with("line 1 50\n"); });
+      followed = block;
+    }
+    expected += block;
+    wait_until("block " + std::to_string(n), [&] { return followed == expected; });
+    touch(std::to_string(n));
+  }
+  wait_until("the log ended", [&] { return is_over; });
+  EXPECT_EQ(followed, expected);
+  EXPECT_GE(rotated_logs(world().files, *agent_->workers()[0]->attempt("main", false)).back(), 3);
+}
+
+TEST_F(PodFeaturesTest, APodIsEndedAtItsDeadline) {
+  create_script("late", "sleep 1000", "activeDeadlineSeconds: 1");
+  wait_for_phase("late", "Failed");
+  EXPECT_EQ(status("late")["reason"].as_string(), "DeadlineExceeded");
+  EXPECT_EQ(container("late").at("state.terminated.exitCode").as_int(), 143);
+}
+
+}  // namespace
+}  // namespace pelton::agent
