@@ -32,14 +32,17 @@ class Server {
   Server(os::OsWorld& os, DataDirectory directory)
       : os_(os), world_(os.world()), directory_(std::move(directory)) {}
 
-  base::Status start(uint16_t port) {
+  base::Status start(uint16_t port, bool has_controllers) {
+    PELTON_TRY(prepare());
     PELTON_ASSIGN(lock_,
                   world_.files.lock(directory_.lock(), fmt::format("pid {}", os::process_id())));
     PELTON_TRY(open_store());
     PELTON_TRY(start_api());
     PELTON_TRY(listen(port));
-    start_controllers();
-    start_names();
+    if (has_controllers) {
+      start_controllers();
+      start_names();
+    }
     return announce_part(os_, directory_, "server");
   }
 
@@ -50,6 +53,12 @@ class Server {
   }
 
  private:
+  /// `pelton up` has made all this; a server that is started alone makes it itself.
+  base::Status prepare() {
+    PELTON_TRY(world_.files.make_directories(directory_.run()));
+    return ensure_cluster_credentials(world_, directory_);
+  }
+
   base::Status open_store() {
     using Opened = base::Result<std::unique_ptr<store::Store>>;
     Opened opened = await<Opened>(os_, [&](auto done) {
@@ -126,19 +135,22 @@ class Server {
 int run_server(int argc, char** argv) {
   std::string path = default_data_directory();
   int64_t port = 0;
+  bool is_alone = false;
   Options options("pelton server",
                   "The API server, controllers and name server of an embedded cluster, in the "
                   "foreground. 'pelton up' starts it.",
                   "  pelton server --data-dir /tmp/pelton\n");
   options.text("--data-dir", path, "the cluster's data directory");
   options.number("--port", port, "on 127.0.0.1; 0: as before, or a free one");
+  options.toggle("--without-controllers", is_alone,
+                 "the API server only: controllers run apart (pelton controllers), or not at all");
   if (auto code = options.parse(argc, argv)) return *code;
   os::raise_open_files_limit();
   auto os = os::make_world();
   base::Status status = os.status();
   if (status.ok()) {
     Server server(**os, data_directory(path));
-    status = server.start(static_cast<uint16_t>(port));
+    status = server.start(static_cast<uint16_t>(port), !is_alone);
     if (status.ok()) server.run();
   }
   if (status.ok()) return 0;

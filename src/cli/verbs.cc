@@ -26,6 +26,7 @@ constexpr Verb kVerbs[] = {
     {"kubeconfig", "print the path of its kubeconfig", run_kubeconfig},
     {"explain", "say why a pod is where it is, or is not", run_explain},
     {"sim", "run a scenario under virtual time", run_sim},
+    {"controllers", "run its controllers against any Kubernetes", run_controllers},
     {"server", "", run_server},
     {"agent", "", run_agent},
     {"container-shim", "", run_container_shim},
