@@ -66,11 +66,13 @@ need_venv() {
 }
 
 need_jax() { need_venv jax examples/train-gpt/requirements.txt; }
+need_api_clients() { need_venv api-clients tests/oracle/requirements.txt; }
 need_kubectl() { need_venv kubectl tools/dev/kubectl-requirements.txt; }
 
 verb_setup() {
   need_packages build run test all format bench
   need_kubectl
+  need_api_clients
   need_jax
   say "All that ./dev needs is installed."
 }

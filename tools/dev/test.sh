@@ -74,6 +74,7 @@ verb_test() {
   source tools/dev/format.sh
   need_packages build run test ${all:+all format}
   need_kubectl
+  need_api_clients
   need_jax
   rm -rf "$REPORTS"
   mkdir -p "$REPORTS"
