@@ -169,13 +169,14 @@ TEST(Defaults, FillAJobSetAsItsWebhookAndLeaveItsPodsAlone) {
   EXPECT_FALSE(updated["spec"].contains("successPolicy")) << "the webhook defaults on create only";
 }
 
-TEST(Prepare, GivesAJobItsSelectorAndDropsStatus) {
+TEST(Prepare, GivesAJobItsSelectorAndEmptiesItsStatus) {
   const ResourceInfo& jobs = resource("batch", "v1", "jobs");
   Json job = json(
       R"({"metadata":{"name":"j","uid":"u1","generation":7},"spec":{},"status":{"active":1}})");
   prepare_for_create(jobs, job);
-  EXPECT_FALSE(job.contains("status"));
+  EXPECT_EQ(job["status"].dump(), "{}") << "as upstream shows a Job that nobody has looked at";
   EXPECT_EQ(generation_of(job), 1);
+  EXPECT_EQ(labels_of(job), job.at("spec.template.metadata.labels"));
   EXPECT_EQ(job.at("spec.selector").dump(),
             R"({"matchLabels":{"batch.kubernetes.io/controller-uid":"u1"}})");
   EXPECT_EQ(job.at("spec.template.metadata.labels").dump(),
@@ -196,7 +197,22 @@ TEST(Prepare, KeepsWhatAnUpdateMayNotTouch) {
   prepare_for_update(pods(), before, status, true);
   EXPECT_EQ(status.at("status.phase").as_string(), "Failed");
   EXPECT_EQ(status.at("spec.x").as_int(), 1);
-  EXPECT_TRUE(labels_of(status).is_null());
+  EXPECT_EQ(uid_of(status), "u");
+  EXPECT_EQ(labels_of(status)["l"].as_string(), "1") << "the metadata of a built-in kind";
+}
+
+TEST(Prepare, TellsWhyAGatedPodWaits) {
+  Json pod = json(R"({"metadata":{"name":"a"},"spec":{"schedulingGates":[{"name":"x/y"}]}})");
+  prepare_for_create(pods(), pod);
+  EXPECT_EQ(pod["status"]["conditions"][size_t{0}]["reason"].as_string(), "SchedulingGated");
+}
+
+TEST(Prepare, LetsThePodIpWinOverTheListOfThem) {
+  const Json before = json(R"({"metadata":{"name":"a"},"spec":{},"status":{"podIP":"10.0.0.1"}})");
+  Json after = before;
+  after.child("status").set("podIPs", Json::array({Json::object({{"ip", "nonsense"}})}));
+  prepare_for_update(pods(), before, after, true);
+  EXPECT_EQ(after["status"]["podIPs"].dump(), R"([{"ip":"10.0.0.1"}])");
 }
 
 TEST(Prepare, ClassifiesPodsByTheirResources) {

@@ -137,6 +137,20 @@ void default_namespace(Json& object) {
   object.make("metadata.labels").set("kubernetes.io/metadata.name", name_of(object));
 }
 
+// One address range said in two ways.
+void default_node_spec(Json& spec) {
+  if (!is_unset(spec["podCIDR"])) set_absent(spec, "podCIDRs", Json::array({spec["podCIDR"]}));
+}
+
+// The deprecated name of the same field.
+void default_pod_spec(Json& spec) {
+  if (is_unset(spec["serviceAccountName"])) {
+    if (is_unset(spec["serviceAccount"])) return;
+    spec.set("serviceAccountName", spec["serviceAccount"]);
+  }
+  spec.set("serviceAccount", spec["serviceAccountName"]);
+}
+
 void default_node(Json& node) {
   if (!node["status"]["capacity"].is_object()) return;
   Json& status = node.child("status");
@@ -194,7 +208,9 @@ constexpr TypeRule kRules[] = {
     {"io.k8s.api.core.v1.EphemeralContainer", default_container},
     {"io.k8s.api.core.v1.Namespace", default_namespace},
     {"io.k8s.api.core.v1.Node", default_node},
+    {"io.k8s.api.core.v1.NodeSpec", default_node_spec},
     {"io.k8s.api.core.v1.Pod", default_pod},
+    {"io.k8s.api.core.v1.PodSpec", default_pod_spec},
     {"io.k8s.api.core.v1.Secret", default_secret},
     {"io.k8s.api.core.v1.ServiceSpec", default_service_spec},
     {"io.k8s.api.core.v1.Volume", default_volume, true},

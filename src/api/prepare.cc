@@ -38,6 +38,65 @@ void prepare_job(Json& job) {
     if (!labels.contains(key)) labels.set(key, uid);
   }
   spec.child("selector").child("matchLabels").set("batch.kubernetes.io/controller-uid", uid);
+  if (!labels_of(job).empty()) return;
+  Json copy = job["spec"]["template"]["metadata"]["labels"];
+  job.child("metadata").set("labels", std::move(copy));
+}
+
+// A pod says from its beginning why nobody schedules it.
+void prepare_pod(Json& pod) {
+  Json status = Json::object({{"phase", "Pending"}, {"qosClass", qos_class(pod["spec"])}});
+  if (!pod["spec"]["schedulingGates"].empty()) {
+    status.set("conditions",
+               Json::array({Json::object(
+                   {{"type", "PodScheduled"},
+                    {"status", "False"},
+                    {"reason", "SchedulingGated"},
+                    {"message", "Scheduling is blocked due to non-empty scheduling gates"},
+                    {"lastProbeTime", nullptr},
+                    {"lastTransitionTime", pod["metadata"]["creationTimestamp"]}})}));
+  }
+  pod.set("status", std::move(status));
+}
+
+// A Service that is another's name has no address.
+void release_addresses(Json& service) {
+  if (service["spec"]["type"].as_string() != "ExternalName") return;
+  for (const char* field :
+       {"clusterIP", "clusterIPs", "internalTrafficPolicy", "ipFamilies", "ipFamilyPolicy"}) {
+    service.child("spec").erase(field);
+  }
+}
+
+// The first of a pod's addresses is said in two ways; the older one wins.
+void agree_on_addresses(Json& status) {
+  if (!status.is_object()) return;
+  const Json first = status["podIPs"][size_t{0}]["ip"];
+  const Json ip = status["podIP"];
+  if (ip.as_string().empty() && !first.as_string().empty()) {
+    status.set("podIP", first);
+  } else if (!ip.as_string().empty() && !(ip == first)) {
+    status.set("podIPs", Json::array({Json::object({{"ip", ip}})}));
+  }
+}
+
+// Through /status come the status and, of built-in kinds, what the metadata says.
+Json with_new_status(const ResourceInfo& resource, const Json& before, const Json& after) {
+  Json result = before;
+  copy_member(after, result, "status");
+  if (!resource.type->name.starts_with("io.k8s.")) {
+    copy_member(after["metadata"], result.child("metadata"), "resourceVersion");
+    return result;
+  }
+  copy_member(after, result, "metadata");
+  for (const char* name : kServerMetadata) {
+    copy_member(before["metadata"], result.child("metadata"), name);
+  }
+  if (resource.kind == "Pod") {
+    copy_member(before["metadata"], result.child("metadata"), "ownerReferences");
+    agree_on_addresses(result.child("status"));
+  }
+  return result;
 }
 
 // Whether anything but metadata, status and the type's name differs.
@@ -72,8 +131,9 @@ void prepare_for_create(const ResourceInfo& resource, Json& object) {
   if (resource.has_status() && resource.kind != "Node") object.erase("status");
   if (resource.kind == "Job") prepare_job(object);
   if (resource.kind == "Pod") {
-    object.set("status",
-               Json::object({{"phase", "Pending"}, {"qosClass", qos_class(object["spec"])}}));
+    prepare_pod(object);
+  } else if (resource.kind == "Job") {
+    object.set("status", Json::object());
   } else if (resource.kind == "Namespace") {
     object.child("spec").set("finalizers", Json::array({"kubernetes"}));
     object.set("status", Json::object({{"phase", "Active"}}));
@@ -85,10 +145,7 @@ void prepare_for_create(const ResourceInfo& resource, Json& object) {
 void prepare_for_update(const ResourceInfo& resource, const Json& before, Json& after,
                         bool is_status_update) {
   if (is_status_update) {
-    Json result = before;
-    copy_member(after, result, "status");
-    copy_member(after["metadata"], result.child("metadata"), "resourceVersion");
-    after = std::move(result);
+    after = with_new_status(resource, before, after);
     return;
   }
   // No reference into `after` is held while members are added to it: they move.
@@ -99,6 +156,7 @@ void prepare_for_update(const ResourceInfo& resource, const Json& before, Json& 
   if (resource.kind == "Namespace") {
     copy_member(before["spec"], after.child("spec"), "finalizers");
   }
+  if (resource.kind == "Service") release_addresses(after);
   if (resource.has_generation && differs_in_spec(before, after)) {
     after.child("metadata").set("generation", generation_of(before) + 1);
   }

@@ -13,6 +13,8 @@ using Names = std::span<const std::string_view>;
 
 constexpr std::string_view kAllVerbs[] = {"create", "delete", "deletecollection", "get",
                                           "list",   "patch",  "update",           "watch"};
+constexpr std::string_view kNoCollectionVerbs[] = {"create", "delete", "get",  "list",
+                                                   "patch",  "update", "watch"};
 constexpr std::string_view kCreate[] = {"create"};
 constexpr std::string_view kGet[] = {"get"};
 constexpr std::string_view kUpdate[] = {"update"};
@@ -91,6 +93,7 @@ std::vector<ResourceInfo> builtin_resources() {
   all.push_back(core("Namespace", "namespaces", "namespace", kNs));
   all.back().is_namespaced = false;
   all.back().name_pattern = "label";
+  all.back().verbs = kNoCollectionVerbs;
   all.back().subresources = kNamespaceParts;
   all.back().selectable_fields = kNamespaceFields;
 
@@ -114,7 +117,7 @@ std::vector<ResourceInfo> builtin_resources() {
   all.back().categories = kAll;
   all.back().subresources = kServiceParts;
   all.back().selectable_fields = kServiceFields;
-  all.back().name_pattern = "label1035";
+  all.back().name_pattern = "label";
 
   all.push_back(make("batch", "v1", "Job", "jobs", "job", {}, "io.k8s.api.batch.v1.Job"));
   all.back().categories = kAll;

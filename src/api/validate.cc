@@ -39,14 +39,15 @@ void check_annotations(Findings& findings, const Path& path, const Json& annotat
 }
 
 void check_owners(Findings& findings, const Path& path, const Json& owners) {
-  size_t index = 0;
   bool has_controller = false;
   for (const Json& owner : owners.items()) {
-    const Path at = path[index++];
     for (const char* field : {"apiVersion", "kind", "name", "uid"}) {
       if (owner[field].as_string().empty()) {
-        findings.invalid(at / field, "", "must not be empty");
+        findings.invalid(path / field, "", "must not be empty");
       }
+    }
+    if (owner["apiVersion"].as_string() == "v1" && owner["kind"].as_string() == "Event") {
+      findings.invalid(path, owner, "/v1, Kind=Event is disallowed from being an owner");
     }
     if (!owner["controller"].as_bool()) continue;
     if (has_controller) {
@@ -69,6 +70,18 @@ void check_name(Findings& findings, const Path& path, const ResourceInfo& resour
   }
 }
 
+// Of built-in kinds a finalizer is one of Kubernetes' own or says by its domain whose it is.
+void check_finalizer(Findings& findings, const Path& at, const Path& list, const Json& finalizer,
+                     const ResourceInfo& resource) {
+  const std::string& name = finalizer.as_string();
+  check_with(findings, list, finalizer, check_qualified_name);
+  if (!resource.type->name.starts_with("io.k8s.") || name.find('/') != std::string::npos) return;
+  if (name != "kubernetes" && name != "orphan" && name != "foregroundDeletion") {
+    findings.invalid(at, finalizer,
+                     "name is neither a standard finalizer name nor is it fully qualified");
+  }
+}
+
 void check_metadata(Findings& findings, const ResourceInfo& resource, const Json& metadata) {
   const Path path("metadata");
   check_name(findings, path / "name", resource, metadata["name"]);
@@ -83,8 +96,10 @@ void check_metadata(Findings& findings, const ResourceInfo& resource, const Json
   check_labels(findings, path / "labels", metadata["labels"]);
   check_annotations(findings, path / "annotations", metadata["annotations"]);
   check_owners(findings, path / "ownerReferences", metadata["ownerReferences"]);
+  size_t index = 0;
   for (const Json& finalizer : metadata["finalizers"].items()) {
-    check_with(findings, path / "finalizers", finalizer, check_qualified_name);
+    check_finalizer(findings, (path / "finalizers")[index++], path / "finalizers", finalizer,
+                    resource);
   }
 }
 
@@ -121,8 +136,8 @@ void validate_pod(Findings& findings, const Json& pod) {
 
 constexpr KindRules kKinds[] = {
     {"ConfigMap", validate_config, validate_config_update},
-    {"EndpointSlice", validate_endpoint_slice, nullptr},
-    {"Event", validate_event, nullptr},
+    {"EndpointSlice", validate_endpoint_slice, validate_endpoint_slice_update},
+    {"Event", validate_event, validate_event_update},
     {"GangBinding", validate_gang_binding, nullptr},
     {"Job", validate_job, validate_job_update},
     {"JobSet", validate_jobset, validate_jobset_update},
@@ -241,6 +256,13 @@ void check_at_least(Findings& findings, const Path& path, const Json& value, int
                               : fmt::format("must be greater than or equal to {}", least));
 }
 
+void check_label_key(Findings& findings, const Path& path, const Json& key) {
+  // Upstream says of nothing that it is too short and that its form is wrong.
+  if (key.as_string().empty()) findings.invalid(path, "", "name part must consist of characters");
+  const std::string problem = check_qualified_name(key.as_string());
+  if (!problem.empty()) findings.invalid(path, key.as_string(), problem);
+}
+
 void check_port(Findings& findings, const Path& path, const Json& value) {
   if (value.as_int() >= 1 && value.as_int() <= 65535) return;
   findings.invalid(path, value, "must be between 1 and 65535, inclusive");
@@ -338,6 +360,9 @@ Status validate_status_update(const ResourceInfo& resource, const Json& before, 
     check_field_table(findings, resource,
                       Json::object({{"spec", after["spec"]}, {"status", after["status"]}}));
   }
+  if (resource.kind == "Job") validate_job_status(findings, before, after);
+  if (resource.kind == "Service") validate_service_status(findings, after);
+  if (resource.kind == "Namespace") validate_namespace_status(findings, after);
   if (resource.kind == "Pod") {
     const std::string& phase = after["status"]["phase"].as_string();
     if (!phase.empty()) {

@@ -32,6 +32,7 @@ void check_amounts(Findings& findings, const Path& path, const Json& amounts) {
     if (!problem.empty()) {
       findings.invalid(at, member.name, problem);
     } else if (member.name.find('/') == std::string::npos && !is_standard) {
+      findings.invalid(at, member.name, "must be a standard resource type or fully qualified");
       findings.invalid(at, member.name, "must be a standard resource for containers");
     }
     const Quantity amount = Quantity::or_zero(member.value);
@@ -75,7 +76,7 @@ void check_ports(Findings& findings, const Path& path, const Json& ports) {
     const std::string& name = port["name"].as_string();
     check_with(findings, at / "name", port["name"], check_port_name);
     if (!name.empty() && !names.insert(name).second) findings.duplicate(at / "name", name);
-    if (port["containerPort"].is_null()) {
+    if (port["containerPort"].as_int() == 0) {
       findings.required(at / "containerPort");
     } else {
       check_port(findings, at / "containerPort", port["containerPort"]);
@@ -83,6 +84,31 @@ void check_ports(Findings& findings, const Path& path, const Json& ports) {
     if (port["hostPort"].as_int() != 0) check_port(findings, at / "hostPort", port["hostPort"]);
     check_one_of(findings, at / "protocol", port["protocol"], {"SCTP", "TCP", "UDP"});
   }
+}
+
+// The fields of a pod that its containers can learn.
+void check_field_path(Findings& findings, const Path& path, const Json& field) {
+  const std::string& text = field.as_string();
+  static constexpr std::string_view kKnown[] = {"metadata.name",
+                                                "metadata.namespace",
+                                                "metadata.uid",
+                                                "spec.nodeName",
+                                                "spec.serviceAccountName",
+                                                "status.hostIP",
+                                                "status.hostIPs",
+                                                "status.podIP",
+                                                "status.podIPs"};
+  static constexpr std::string_view kOfAVolume[] = {"metadata.annotations", "metadata.labels"};
+  if (text.empty()) return findings.required(path);
+  if (std::find(std::begin(kKnown), std::end(kKnown), text) != std::end(kKnown)) return;
+  if (text.ends_with("']") &&
+      (text.starts_with("metadata.labels['") || text.starts_with("metadata.annotations['"))) {
+    return;
+  }
+  if (std::find(std::begin(kOfAVolume), std::end(kOfAVolume), text) != std::end(kOfAVolume)) {
+    return findings.not_supported(path, field, {std::begin(kKnown), std::end(kKnown)});
+  }
+  findings.invalid(path, field, "error converting fieldPath: field label not supported: " + text);
 }
 
 void check_value_from(Findings& findings, const Path& path, const Json& env) {
@@ -106,7 +132,7 @@ void check_value_from(Findings& findings, const Path& path, const Json& env) {
     if ((*ref)["key"].as_string().empty()) findings.required(path / source / "key");
   }
   if (const Json* ref = from.find("fieldRef")) {
-    if ((*ref)["fieldPath"].as_string().empty()) findings.required(path / "fieldRef" / "fieldPath");
+    check_field_path(findings, path / "fieldRef" / "fieldPath", (*ref)["fieldPath"]);
   }
   if (const Json* ref = from.find("resourceFieldRef")) {
     if ((*ref)["resource"].as_string().empty()) {
@@ -169,11 +195,18 @@ void check_mounts(Findings& findings, const Path& path, const Json& mounts, cons
 void check_probe(Findings& findings, const Path& path, const Json& probe) {
   if (probe.is_null()) return;
   size_t handlers = 0;
-  for (const char* handler : {"exec", "grpc", "httpGet", "tcpSocket"}) {
-    handlers += probe.contains(handler) ? 1 : 0;
+  for (const char* handler : {"exec", "httpGet", "tcpSocket", "grpc"}) {
+    if (!probe.contains(handler)) continue;
+    if (++handlers > 1) {
+      findings.forbidden(path / handler, "may not specify more than 1 handler type");
+    } else if (probe[handler].contains("port") && probe[handler]["port"].is_int()) {
+      check_port(findings, path / handler / "port", probe[handler]["port"]);
+    }
   }
   if (handlers == 0) findings.required(path, "must specify a handler type");
-  if (handlers > 1) findings.forbidden(path, "may not specify more than 1 handler type");
+  if (probe.contains("exec") && probe["exec"]["command"].empty()) {
+    findings.required(path / "exec" / "command");
+  }
   for (const char* field : {"initialDelaySeconds", "timeoutSeconds", "periodSeconds",
                             "successThreshold", "failureThreshold"}) {
     check_at_least(findings, path / field, probe[field], 0);
@@ -205,10 +238,40 @@ void check_container(Findings& findings, const Path& path, const Json& container
   check_resources(findings, path / "resources", container["resources"]);
   for (const char* probe : {"livenessProbe", "readinessProbe", "startupProbe"}) {
     check_probe(findings, path / probe, container[probe]);
+    // Only readiness can be lost and found.
+    const Json& successes = container[probe]["successThreshold"];
+    if (std::string_view(probe) != "readinessProbe" && successes.as_int(1) != 1) {
+      findings.invalid(path / probe / "successThreshold", successes, "must be 1");
+    }
+  }
+  check_user_ids(findings, path / "securityContext", container["securityContext"]);
+  if (!spec["hostNetwork"].as_bool()) return;
+  size_t index = 0;
+  for (const Json& port : container["ports"].items()) {
+    const Path at = (path / "ports")[index++];
+    if (port["hostPort"].as_int() != port["containerPort"].as_int()) {
+      findings.invalid(at / "hostPort", port["hostPort"],
+                       "must match `containerPort` when `hostNetwork` is true");
+    }
   }
 }
 
 }  // namespace
+
+void check_user_ids(Findings& findings, const Path& path, const Json& context) {
+  constexpr int64_t kIdMax = INT32_MAX;
+  const auto check = [&findings](const Path& at, const Json& id) {
+    if (id.is_null() || (id.as_int() >= 0 && id.as_int() <= kIdMax)) return;
+    findings.invalid(at, id, "must be between 0 and 2147483647, inclusive");
+  };
+  for (const char* field : {"runAsUser", "runAsGroup", "fsGroup"}) {
+    check(path / field, context[field]);
+  }
+  size_t index = 0;
+  for (const Json& group : context["supplementalGroups"].items()) {
+    check((path / "supplementalGroups")[index++], group);
+  }
+}
 
 void validate_containers(Findings& findings, const Path& path, const Json& spec) {
   std::set<std::string> names;

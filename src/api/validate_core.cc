@@ -62,6 +62,87 @@ void check_taints(Findings& findings, const Path& path, const Json& taints) {
   }
 }
 
+// An address at which somebody else can be reached.
+void check_public_ip(Findings& findings, const Path& path, const Json& ip) {
+  const std::string& text = ip.as_string();
+  const std::string problem = check_ip(text);
+  if (!problem.empty()) {
+    findings.invalid(path, ip, problem);
+  } else if (text.starts_with("127.") || text == "::1") {
+    findings.invalid(path, ip, "may not be in the loopback range (127.0.0.0/8, ::1/128)");
+  } else if (text.starts_with("169.254.") || base::to_lower(text).starts_with("fe80:")) {
+    findings.invalid(path, ip, "may not be in the link-local range (169.254.0.0/16, fe80::/10)");
+  } else if (text == "0.0.0.0" || text == "::") {
+    findings.invalid(path, ip, "may not be unspecified (0.0.0.0 or ::)");
+  }
+}
+
+void check_cidr(Findings& findings, const Path& path, const Json& cidr) {
+  const auto parts = base::split(cidr.as_string(), '/');
+  const auto bits = base::parse_int(parts.back());
+  const int64_t most = parts.front().find(':') == std::string_view::npos ? 32 : 128;
+  if (parts.size() == 2 && check_ip(parts[0]).empty() && bits.ok() && *bits >= 0 && *bits <= most) {
+    return;
+  }
+  findings.invalid(path, cidr, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
+}
+
+// What the well-known types of Secrets must hold.
+void check_secret_type(Findings& findings, const Json& secret) {
+  const std::string& type = secret["type"].as_string();
+  const Json& data = secret["data"];
+  const Path path("data");
+  if (type == "kubernetes.io/tls") {
+    for (const char* key : {"tls.crt", "tls.key"}) {
+      if (!data.contains(key)) findings.required(path.key(key));
+    }
+  } else if (type == "kubernetes.io/basic-auth") {
+    if (data.contains("username") || data.contains("password")) return;
+    for (const char* key : {"username", "password"}) findings.required(path.key(key));
+  } else if (type == "kubernetes.io/ssh-auth") {
+    if (data["ssh-privatekey"].as_string().empty()) findings.required(path.key("ssh-privatekey"));
+  } else if (type == "kubernetes.io/service-account-token") {
+    constexpr char kName[] = "kubernetes.io/service-account.name";
+    if (secret["metadata"]["annotations"][kName].as_string().empty()) {
+      findings.required(Path("metadata.annotations").key(kName));
+    }
+  } else if (type == "kubernetes.io/dockerconfigjson" || type == "kubernetes.io/dockercfg") {
+    const char* key = type.ends_with("json") ? ".dockerconfigjson" : ".dockercfg";
+    const auto text = base::base64_decode(data[key].as_string());
+    if (!data.contains(key)) {
+      findings.required(path.key(key));
+    } else if (!text.ok() || !Json::parse(*text).ok()) {
+      findings.invalid(path.key(key), "<secret contents redacted>", "must be valid JSON");
+    }
+  }
+}
+
+void check_addresses(Findings& findings, const Path& path, const Json& addresses,
+                     const std::string& type) {
+  if (type != "IPv4" && type != "IPv6") return;
+  size_t index = 0;
+  for (const Json& address : addresses.items()) {
+    const bool is_v6 = address.as_string().find(':') != std::string::npos;
+    if (is_v6 != (type == "IPv6") && check_ip(address.as_string()).empty()) {
+      findings.invalid(path, address, "must be an " + type + " address");
+    }
+    check_public_ip(findings, path[index++], address);
+  }
+}
+
+void check_slice_ports(Findings& findings, const Json& ports) {
+  std::set<std::string> names;
+  size_t index = 0;
+  for (const Json& port : ports.items()) {
+    const Path at = Path("ports")[index++];
+    check_with(findings, at / "name", port["name"], check_dns1123_label);
+    if (!names.insert(port["name"].as_string()).second) {
+      findings.duplicate(at / "name", port["name"]);
+    }
+    check_one_of(findings, at / "protocol", port["protocol"], {"SCTP", "TCP", "UDP"});
+  }
+}
+
 size_t decoded_size(const Json& value) {
   auto bytes = base::base64_decode(value.as_string());
   return bytes.ok() ? bytes->size() : value.as_string().size();
@@ -90,6 +171,10 @@ void validate_service(Findings& findings, const Json& service) {
   } else if (!is_headless) {
     check_with(findings, (path / "clusterIPs")[0], spec["clusterIP"], check_ip);
   }
+  size_t index = 0;
+  for (const Json& ip : spec["externalIPs"].items()) {
+    check_public_ip(findings, (path / "externalIPs")[index++], ip);
+  }
   if (type == "ExternalName") {
     if (spec["externalName"].as_string().empty()) findings.required(path / "externalName");
     check_with(findings, path / "externalName", spec["externalName"], check_dns1123_subdomain);
@@ -108,7 +193,27 @@ void validate_service_update(Findings& findings, const Json& before, const Json&
   }
 }
 
+void validate_service_status(Findings& findings, const Json& service) {
+  const bool is_balanced = service["spec"]["type"].as_string() == "LoadBalancer";
+  if (!is_balanced && !service["status"]["loadBalancer"]["ingress"].empty()) {
+    findings.forbidden(Path("status.loadBalancer.ingress"),
+                       "may only be used when `spec.type` is \"LoadBalancer\"");
+  }
+}
+
+void validate_namespace_status(Findings& findings, const Json& after) {
+  const bool is_terminating = after["status"]["phase"].as_string() == "Terminating";
+  if (is_terminating == is_being_deleted(after)) return;
+  findings.invalid(Path("status.Phase"), after["status"]["phase"],
+                   is_terminating ? "may only be 'Terminating' if `deletionTimestamp` is set"
+                                  : "may only be 'Active' if `deletionTimestamp` is empty");
+}
+
 void validate_node(Findings& findings, const Json& node) {
+  size_t index = 0;
+  for (const Json& cidr : node["spec"]["podCIDRs"].items()) {
+    check_cidr(findings, Path("spec.podCIDRs")[index++], cidr);
+  }
   check_taints(findings, Path("spec.taints"), node["spec"]["taints"]);
   for (const char* list : {"capacity", "allocatable"}) {
     for (const Json::Member& member : node["status"][list].members()) {
@@ -125,8 +230,10 @@ void validate_node(Findings& findings, const Json& node) {
 void validate_node_update(Findings& findings, const Json& before, const Json& after) {
   const Json& old_spec = before["spec"];
   const Json& new_spec = after["spec"];
-  for (const char* field : {"podCIDR", "providerID"}) {
-    if (!old_spec[field].as_string().empty() && !(old_spec[field] == new_spec[field])) {
+  for (const char* field : {"podCIDRs", "providerID"}) {
+    const Json& old = old_spec[field];
+    const bool is_set = old.is_array() ? !old.empty() : !old.as_string().empty();
+    if (is_set && !(old == new_spec[field])) {
       findings.forbidden(
           Path("spec") / field,
           fmt::format("node updates may not change {} except from \"\" to valid", field));
@@ -155,16 +262,13 @@ void validate_config(Findings& findings, const Json& object) {
       const bool is_binary = is_secret || std::string_view(list) == "binaryData";
       total += is_binary ? decoded_size(member.value) : member.value.as_string().size();
       if (!is_secret && is_binary && object["data"].contains(member.name)) {
-        findings.invalid(at, member.name, "duplicate of key present in data");
+        findings.invalid(Path("data").key(member.name), member.name,
+                         "duplicate of key present in binaryData");
       }
     }
   }
   if (total > kConfigBytesMax) findings.too_long(is_secret ? "data" : "", kConfigBytesMax);
-  if (object["type"].as_string() == "kubernetes.io/tls") {
-    for (const char* key : {"tls.crt", "tls.key"}) {
-      if (!object["data"].contains(key)) findings.required(Path("data").key(key));
-    }
-  }
+  if (is_secret) check_secret_type(findings, object);
 }
 
 void validate_config_update(Findings& findings, const Json& before, const Json& after) {
@@ -193,25 +297,29 @@ void validate_endpoint_slice(Findings& findings, const Json& slice) {
   if (count > kEndpointsMax) findings.too_many(Path("endpoints"), count, kEndpointsMax);
   size_t index = 0;
   for (const Json& endpoint : slice["endpoints"].items()) {
-    const Path at = Path("endpoints")[index++] / "addresses";
+    const Path path = Path("endpoints")[index++];
+    const Path at = path / "addresses";
     const size_t addresses = endpoint["addresses"].size();
     if (addresses == 0) findings.required(at, "must contain at least 1 address");
     if (addresses > kAddressesMax) findings.too_many(at, addresses, kAddressesMax);
-    if (slice["addressType"].as_string() == "FQDN") continue;
-    size_t address_index = 0;
-    for (const Json& address : endpoint["addresses"].items()) {
-      const std::string problem = check_ip(address.as_string());
-      if (!problem.empty()) findings.invalid(at[address_index], address, problem);
-      ++address_index;
-    }
+    check_with(findings, path / "hostname", endpoint["hostname"], check_dns1123_label);
+    check_with(findings, path / "nodeName", endpoint["nodeName"], check_dns1123_subdomain);
+    check_addresses(findings, at, endpoint["addresses"], slice["addressType"].as_string());
   }
+  check_slice_ports(findings, slice["ports"]);
+}
+
+void validate_endpoint_slice_update(Findings& findings, const Json& before, const Json& after) {
+  check_immutable(findings, Path("addressType"), before["addressType"], after["addressType"]);
 }
 
 void validate_event(Findings& findings, const Json& event) {
   const bool is_core = event["apiVersion"].as_string() == "v1";
   const char* object_field = is_core ? "involvedObject" : "regarding";
   const std::string& space = event[object_field]["namespace"].as_string();
-  if (!space.empty() && space != namespace_of(event)) {
+  // Of an object without a namespace the event stands in "default".
+  const std::string& own = namespace_of(event);
+  if (space.empty() ? own != "default" : space != own) {
     findings.invalid(Path(object_field) / "namespace", space, "does not match event.namespace");
   }
   // Events of the new form say when, by whom and about what step.
@@ -225,7 +333,27 @@ void validate_event(Findings& findings, const Json& event) {
   for (const char* field : {controller, "reportingInstance", "action", "reason"}) {
     if (event[field].as_string().empty()) findings.required(Path(field));
   }
-  check_one_of(findings, Path("type"), event["type"], {"Normal", "Warning"});
+  check_label_key(findings, Path(controller), event[controller]);
+  const std::string& type = event["type"].as_string();
+  if (type != "Normal" && type != "Warning") {
+    findings.invalid(Path("type"), type, "has invalid value");
+  }
+}
+
+void validate_event_update(Findings& findings, const Json& before, const Json& after) {
+  // Through core/v1 an event is counted up as clients always did.
+  if (after["apiVersion"].as_string() == "v1" || !before["eventTime"].is_string()) return;
+  struct Named {
+    const char* field;
+    const char* core;  ///< how upstream's message names it
+  };
+  for (const Named& named :
+       {Named{"regarding", "involvedObject"}, Named{"reason", "reason"}, Named{"note", "message"},
+        Named{"type", "type"}, Named{"eventTime", "eventTime"}, Named{"action", "action"},
+        Named{"related", "related"}, Named{"reportingController", "reportingController"},
+        Named{"reportingInstance", "reportingInstance"}}) {
+    check_immutable(findings, Path(named.core), before[named.field], after[named.field]);
+  }
 }
 
 void validate_gang_binding(Findings& findings, const Json& binding) {

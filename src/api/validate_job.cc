@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <set>
+
 #include "api/names.h"
 #include "api/object.h"
 #include "api/selector.h"
@@ -267,16 +269,20 @@ void check_template(Findings& findings, const Path& path, const Json& spec) {
   auto selector = LabelSelector::from_object(spec["selector"]);
   if (spec["selector"].is_null()) {
     findings.required(path / "selector");
-  } else if (selector.ok() && !selector->matches(pod_template["metadata"]["labels"])) {
+  } else if (const Json& labels = spec["selector"]["matchLabels"];
+             !spec["manualSelector"].as_bool() &&
+             !(labels.size() == 1 && labels.contains("batch.kubernetes.io/controller-uid"))) {
+    findings.invalid(path / "selector", spec["selector"], "`selector` not auto-generated");
+  }
+  if (selector.ok() && !selector->matches(pod_template["metadata"]["labels"])) {
     findings.invalid(path / "template" / "metadata" / "labels", pod_template["metadata"]["labels"],
                      "`selector` does not match template `labels`");
   }
   check_label_selector(findings, path / "selector", spec["selector"]);
   validate_pod_template(findings, path / "template", pod_template);
-  const Json& policy = pod_template["spec"]["restartPolicy"];
-  if (policy.as_string() == "Always") {
-    findings.not_supported(path / "template" / "spec" / "restartPolicy", policy,
-                           {"OnFailure", "Never"});
+  if (pod_template["spec"]["restartPolicy"].as_string() == "Always") {
+    findings.required(path / "template" / "spec" / "restartPolicy",
+                      "valid values: \"OnFailure\", \"Never\"");
   }
 }
 
@@ -319,6 +325,43 @@ void check_completions_update(Findings& findings, const Path& path, const Json& 
   }
 }
 
+// What must hold of a Job's conditions among themselves, and with its other status.
+void check_job_conditions(Findings& findings, const Json& before, const Json& after) {
+  const Path path("status.conditions");
+  const Json& status = after["status"];
+  const Json& conditions = status["conditions"];
+  const bool is_complete = is_condition_true(after, "Complete");
+  const bool is_failed = is_condition_true(after, "Failed");
+  const bool meets_criteria = is_condition_true(after, "SuccessCriteriaMet");
+  const bool is_target = is_condition_true(after, "FailureTarget");
+  const auto refuse = [&](bool is_wrong, const char* why) {
+    if (is_wrong) findings.invalid(path, conditions, why);
+  };
+  if ((is_complete || is_failed) && status["active"].as_int() > 0) {
+    findings.invalid(Path("status.active"), status["active"],
+                     "active>0 is invalid for finished job");
+  }
+  if (is_complete && !status["completionTime"].is_string()) {
+    findings.required(Path("status.completionTime"),
+                      "completionTime is required for Complete jobs");
+  } else if (!is_complete && status["completionTime"].is_string()) {
+    findings.invalid(Path("status.completionTime"), status["completionTime"],
+                     "cannot set completionTime when there is no Complete=True condition");
+  }
+  refuse(is_complete && !meets_criteria,
+         "cannot set Complete=True condition without "
+         "SuccessCriteriaMet=True");
+  refuse(is_failed && !is_target, "cannot set Failed=True condition without FailureTarget=True");
+  refuse(is_complete && is_failed, "cannot set Complete=True and Failed=True conditions");
+  refuse(is_complete && is_target, "cannot set Complete=True and FailureTarget=True conditions");
+  refuse(is_failed && meets_criteria,
+         "cannot set Failed=True and SuccessCriteriaMet=True conditions");
+  for (const char* type : {"Complete", "Failed", "SuccessCriteriaMet", "FailureTarget"}) {
+    refuse(is_condition_true(before, type) && !is_condition_true(after, type),
+           "cannot disable a condition that ends a Job");
+  }
+}
+
 }  // namespace
 
 void validate_job(Findings& findings, const Json& job) {
@@ -334,9 +377,14 @@ void validate_job(Findings& findings, const Json& job) {
   check_one_of(findings, path / "podReplacementPolicy", spec["podReplacementPolicy"],
                {"Failed", "TerminatingOrFailed"});
   if (is_indexed(spec)) check_indexed(findings, path, job);
-  if (!is_indexed(spec) && !spec["backoffLimitPerIndex"].is_null()) {
-    findings.invalid(path / "backoffLimitPerIndex", spec["backoffLimitPerIndex"],
-                     "requires indexed completion mode");
+  for (const char* field : {"backoffLimitPerIndex", "maxFailedIndexes"}) {
+    if (is_indexed(spec) || spec[field].is_null()) continue;
+    findings.invalid(path / field, spec[field], "requires indexed completion mode");
+  }
+  const std::string& manager = spec["managedBy"].as_string();
+  if (!manager.empty() && manager.find('/') == std::string::npos) {
+    findings.invalid(path / "managedBy", manager,
+                     "must be a domain-prefixed path (such as \"acme.io/foo\")");
   }
   if (spec["backoffLimitPerIndex"].is_null() && !spec["maxFailedIndexes"].is_null()) {
     findings.required(path / "backoffLimitPerIndex", "when maxFailedIndexes is specified");
@@ -362,7 +410,26 @@ void validate_job_update(Findings& findings, const Json& before, const Json& aft
   const bool is_same = is_open
                            ? without_scheduling(old_template) == without_scheduling(new_template)
                            : old_template == new_template;
-  if (!is_same) findings.invalid(path / "template", new_template, "field is immutable");
+  if (is_same) return;
+  const Path at = is_open ? path / "template" / "spec" : path / "template";
+  findings.invalid(at, new_template, "field is immutable");
+}
+
+void validate_job_status(Findings& findings, const Json& before, const Json& after) {
+  const Path path("status");
+  const Json& status = after["status"];
+  for (const char* field : {"active", "ready", "succeeded", "failed", "terminating"}) {
+    check_at_least(findings, path / field, status[field], 0);
+  }
+  if (status["ready"].as_int() > status["active"].as_int()) {
+    findings.invalid(path / "ready", status["ready"], "cannot set more ready pods than active");
+  }
+  for (const char* field : {"succeeded", "failed"}) {
+    if (status[field].as_int() < before["status"][field].as_int()) {
+      findings.invalid(path / field, status[field], "cannot decrease the counter");
+    }
+  }
+  check_job_conditions(findings, before, after);
 }
 
 }  // namespace pelton::api

@@ -31,6 +31,10 @@ void check_labels(Findings& findings, const Path& path, const base::Json& labels
 void check_one_of(Findings& findings, const Path& path, const base::Json& value,
                   std::initializer_list<std::string_view> supported);  ///< null passes
 void check_at_least(Findings& findings, const Path& path, const base::Json& value, int64_t least);
+/// A label's key where it stands alone, also where it is empty.
+void check_label_key(Findings& findings, const Path& path, const base::Json& key);
+/// runAsUser and its like of a pod's or container's securityContext.
+void check_user_ids(Findings& findings, const Path& path, const base::Json& context);
 void check_port(Findings& findings, const Path& path, const base::Json& value);
 void check_label_selector(Findings& findings, const Path& path, const base::Json& selector);
 void check_immutable(Findings& findings, const Path& path, const base::Json& before,
@@ -45,6 +49,7 @@ void validate_pod_template(Findings& findings, const Path& path, const base::Jso
 void validate_pod_update(Findings& findings, const base::Json& before, const base::Json& after);
 void validate_containers(Findings& findings, const Path& path, const base::Json& spec);
 void validate_job(Findings& findings, const base::Json& job);
+void validate_job_status(Findings& findings, const base::Json& before, const base::Json& after);
 void validate_job_update(Findings& findings, const base::Json& before, const base::Json& after);
 void validate_jobset(Findings& findings, const base::Json& jobset);
 void validate_jobset_update(Findings& findings, const base::Json& before, const base::Json& after);
@@ -55,8 +60,13 @@ void validate_node_update(Findings& findings, const base::Json& before, const ba
 void validate_lease(Findings& findings, const base::Json& lease);
 void validate_config(Findings& findings, const base::Json& object);  ///< ConfigMap and Secret
 void validate_config_update(Findings& findings, const base::Json& before, const base::Json& after);
+void validate_service_status(Findings& findings, const base::Json& service);
 void validate_endpoint_slice(Findings& findings, const base::Json& slice);
+void validate_endpoint_slice_update(Findings& findings, const base::Json& before,
+                                    const base::Json& after);
 void validate_event(Findings& findings, const base::Json& event);
+void validate_event_update(Findings& findings, const base::Json& before, const base::Json& after);
+void validate_namespace_status(Findings& findings, const base::Json& after);
 void validate_gang_binding(Findings& findings, const base::Json& binding);
 
 }  // namespace pelton::api

@@ -39,6 +39,18 @@ void check_volume_source(Findings& findings, const Path& path, const Json& volum
   }
 }
 
+// In upstream's order, which decides which of two is one too many.
+void check_one_source(Findings& findings, const Path& path, const Json& volume) {
+  size_t sources = 0;
+  for (const char* source :
+       {"emptyDir", "hostPath", "secret", "nfs", "persistentVolumeClaim", "downwardAPI",
+        "configMap", "projected", "ephemeral", "csi", "image"}) {
+    if (volume.contains(source) && ++sources > 1) {
+      findings.forbidden(path / source, "may not specify more than 1 volume type");
+    }
+  }
+}
+
 void check_volumes(Findings& findings, const Path& path, const Json& volumes) {
   std::set<std::string> names;
   size_t index = 0;
@@ -51,7 +63,7 @@ void check_volumes(Findings& findings, const Path& path, const Json& volumes) {
       check_with(findings, at / "name", volume["name"], check_dns1123_label);
       if (!names.insert(name).second) findings.duplicate(at / "name", name);
     }
-    if (volume.size() > 2) findings.forbidden(at, "may not specify more than 1 volume type");
+    check_one_source(findings, at, volume);
     check_volume_source(findings, at, volume);
   }
 }
@@ -85,37 +97,93 @@ void check_tolerations(Findings& findings, const Path& path, const Json& tolerat
   }
 }
 
-void check_node_terms(Findings& findings, const Path& path, const Json& terms) {
+void check_node_requirement(Findings& findings, const Path& path, const Json& requirement) {
+  const std::string& op = requirement["operator"].as_string();
+  const size_t values = requirement["values"].size();
+  if (op == "In" || op == "NotIn") {
+    if (values == 0) {
+      findings.required(path / "values", "must be specified when `operator` is 'In' or 'NotIn'");
+    }
+  } else if (op == "Exists" || op == "DoesNotExist") {
+    if (values > 0) {
+      findings.forbidden(path / "values",
+                         "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+    }
+  } else if (op == "Gt" || op == "Lt") {
+    if (values != 1) {
+      findings.required(path / "values",
+                        "must be specified single value when `operator` is 'Lt' or 'Gt'");
+    }
+  } else {
+    findings.invalid(path / "operator", requirement["operator"], "not a valid selector operator");
+  }
+  check_label_key(findings, path / "key", requirement["key"]);
+}
+
+void check_node_term(Findings& findings, const Path& path, const Json& term) {
   size_t index = 0;
-  for (const Json& term : terms.items()) {
-    const Path at = path[index++] / "matchExpressions";
-    auto parsed = LabelSelector::from_expressions(term["matchExpressions"]);
-    if (!parsed.ok()) findings.invalid(at, term["matchExpressions"], parsed.error().message());
+  for (const Json& requirement : term["matchExpressions"].items()) {
+    check_node_requirement(findings, (path / "matchExpressions")[index++], requirement);
   }
 }
 
+constexpr char kRequired[] = "requiredDuringSchedulingIgnoredDuringExecution";
+constexpr char kPreferred[] = "preferredDuringSchedulingIgnoredDuringExecution";
+
+void check_weight(Findings& findings, const Path& path, const Json& preference) {
+  const int64_t weight = preference["weight"].as_int();
+  if (weight >= 1 && weight <= 100) return;
+  findings.invalid(path / "weight", preference["weight"], "must be in the range 1-100");
+}
+
+void check_affinity_term(Findings& findings, const Path& path, const Json& term) {
+  const Json& key = term["topologyKey"];
+  if (key.as_string().empty()) findings.required(path / "topologyKey", "can not be empty");
+  check_label_key(findings, path / "topologyKey", key);
+  check_label_selector(findings, path / "labelSelector", term["labelSelector"]);
+}
+
 void check_pod_affinity(Findings& findings, const Path& path, const Json& affinity) {
-  const char* required = "requiredDuringSchedulingIgnoredDuringExecution";
   size_t index = 0;
-  for (const Json& term : affinity[required].items()) {
-    const Path at = (path / required)[index++];
-    if (term["topologyKey"].as_string().empty()) {
+  for (const Json& term : affinity[kRequired].items()) {
+    check_affinity_term(findings, (path / kRequired)[index++], term);
+  }
+  index = 0;
+  for (const Json& preference : affinity[kPreferred].items()) {
+    const Path at = (path / kPreferred)[index++];
+    check_weight(findings, at, preference);
+    check_affinity_term(findings, at / "podAffinityTerm", preference["podAffinityTerm"]);
+  }
+}
+
+void check_spread(Findings& findings, const Path& path, const Json& constraints) {
+  size_t index = 0;
+  for (const Json& constraint : constraints.items()) {
+    const Path at = path[index++];
+    check_at_least(findings, at / "maxSkew", constraint["maxSkew"], 1);
+    if (constraint["topologyKey"].as_string().empty()) {
       findings.required(at / "topologyKey", "can not be empty");
     }
-    check_label_selector(findings, at / "labelSelector", term["labelSelector"]);
+    check_one_of(findings, at / "whenUnsatisfiable", constraint["whenUnsatisfiable"],
+                 {"DoNotSchedule", "ScheduleAnyway"});
+    check_label_selector(findings, at / "labelSelector", constraint["labelSelector"]);
   }
 }
 
 void check_affinity(Findings& findings, const Path& path, const Json& affinity) {
-  const Json* required =
-      affinity["nodeAffinity"].find("requiredDuringSchedulingIgnoredDuringExecution");
-  if (required) {
-    const Path at = path / "nodeAffinity" / "requiredDuringSchedulingIgnoredDuringExecution" /
-                    "nodeSelectorTerms";
-    if ((*required)["nodeSelectorTerms"].empty()) {
-      findings.required(at, "must have at least one node selector term");
-    }
-    check_node_terms(findings, at, (*required)["nodeSelectorTerms"]);
+  const Path node_path = path / "nodeAffinity";
+  if (const Json* required = affinity["nodeAffinity"].find(kRequired)) {
+    const Path at = node_path / kRequired / "nodeSelectorTerms";
+    const Json& terms = (*required)["nodeSelectorTerms"];
+    if (terms.empty()) findings.required(at, "must have at least one node selector term");
+    size_t index = 0;
+    for (const Json& term : terms.items()) check_node_term(findings, at[index++], term);
+  }
+  size_t index = 0;
+  for (const Json& preference : affinity["nodeAffinity"][kPreferred].items()) {
+    const Path at = (node_path / kPreferred)[index++];
+    check_weight(findings, at, preference);
+    check_node_term(findings, at / "preference", preference["preference"]);
   }
   for (const char* kind : {"podAffinity", "podAntiAffinity"}) {
     check_pod_affinity(findings, path / kind, affinity[kind]);
@@ -144,6 +212,28 @@ bool contains_all(const Json& whole, const Json& part) {
   });
 }
 
+void check_no_new_gates(Findings& findings, const Path& path, const Json& before,
+                        const Json& after) {
+  size_t index = 0;
+  for (const Json& gate : after.items()) {
+    const Path at = path[index++];
+    if (std::find(before.items().begin(), before.items().end(), gate) == before.items().end()) {
+      findings.forbidden(at / "name", "only deletion is allowed, but found new scheduling gate '" +
+                                          gate["name"].as_string() + "'");
+    }
+  }
+}
+
+// A deadline may be set and come nearer.
+void check_deadline(Findings& findings, const Path& path, const Json& before, const Json& after) {
+  if (before.is_null()) return;
+  if (after.is_null()) {
+    findings.invalid(path, after, "must not update from a positive integer to nil value");
+  } else if (after.as_int() > before.as_int()) {
+    findings.invalid(path, after, "must be less than or equal to previous value");
+  }
+}
+
 }  // namespace
 
 void validate_pod_spec(Findings& findings, const Path& path, const Json& spec) {
@@ -157,12 +247,14 @@ void validate_pod_spec(Findings& findings, const Path& path, const Json& spec) {
   }
   check_one_of(findings, path / "dnsPolicy", spec["dnsPolicy"],
                {"ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"});
-  check_at_least(findings, path / "terminationGracePeriodSeconds",
-                 spec["terminationGracePeriodSeconds"], 0);
   check_at_least(findings, path / "activeDeadlineSeconds", spec["activeDeadlineSeconds"], 1);
   check_labels(findings, path / "nodeSelector", spec["nodeSelector"]);
   check_tolerations(findings, path / "tolerations", spec["tolerations"]);
   check_affinity(findings, path / "affinity", spec["affinity"]);
+  check_spread(findings, path / "topologySpreadConstraints", spec["topologySpreadConstraints"]);
+  check_user_ids(findings, path / "securityContext", spec["securityContext"]);
+  check_with(findings, path / "priorityClassName", spec["priorityClassName"],
+             check_dns1123_subdomain);
   check_with(findings, path / "hostname", spec["hostname"], check_dns1123_label);
   check_with(findings, path / "subdomain", spec["subdomain"], check_dns1123_label);
   check_with(findings, path / "nodeName", spec["nodeName"], check_dns1123_subdomain);
@@ -178,7 +270,8 @@ void validate_pod_spec(Findings& findings, const Path& path, const Json& spec) {
 }
 
 void validate_pod_template(Findings& findings, const Path& path, const Json& pod_template) {
-  check_labels(findings, path / "metadata" / "labels", pod_template["metadata"]["labels"]);
+  // Upstream's path of a template's labels leaves metadata out.
+  check_labels(findings, path / "labels", pod_template["metadata"]["labels"]);
   validate_pod_spec(findings, path / "spec", pod_template["spec"]);
 }
 
@@ -196,10 +289,10 @@ void validate_pod_update(Findings& findings, const Json& before, const Json& aft
     findings.forbidden(path / "tolerations",
                        "existing toleration can not be modified except its tolerationSeconds");
   }
-  if (!contains_all(old_spec["schedulingGates"], new_spec["schedulingGates"])) {
-    findings.forbidden(path / "schedulingGates",
-                       "only deletion is allowed, but found new scheduling gate");
-  }
+  check_no_new_gates(findings, path / "schedulingGates", old_spec["schedulingGates"],
+                     new_spec["schedulingGates"]);
+  check_deadline(findings, path / "activeDeadlineSeconds", old_spec["activeDeadlineSeconds"],
+                 new_spec["activeDeadlineSeconds"]);
   const bool changes_grace =
       !(old_spec["terminationGracePeriodSeconds"] == new_spec["terminationGracePeriodSeconds"]);
   if (changes_grace ||

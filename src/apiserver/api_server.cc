@@ -156,9 +156,8 @@ Status find_resource(const Core& core, Call& call) {
   call.resource = core.registry.find(path.group, path.version, path.resource);
   if (call.resource == nullptr) return no_such_path();
   call.subject.kind = call.resource->kind;
-  if (!call.resource->is_namespaced && !path.ns.empty() && path.resource != "namespaces") {
-    return no_such_path();
-  }
+  const bool is_of_itself = path.resource == "namespaces" && path.ns == path.name;
+  if (!call.resource->is_namespaced && !path.ns.empty() && !is_of_itself) return no_such_path();
   std::span<const std::string_view> verbs = call.resource->verbs;
   if (!path.subresource.empty()) {
     call.subresource = call.resource->subresource(path.subresource);
@@ -170,11 +169,12 @@ Status find_resource(const Core& core, Call& call) {
   }
   const bool needs_namespace = call.resource->is_namespaced && path.ns.empty() &&
                                (call.access.verb == "create" || !path.name.empty());
-  if (needs_namespace)
-    return bad_request(
-        "an object of this kind lives in a namespace: use "
-        "/namespaces/NAME/" +
-        path.resource);
+  if (needs_namespace) {
+    return method_not_allowed(call.request.method + " " + path.path +
+                              ": an object of this kind lives in a namespace: use "
+                              "/namespaces/NAME/" +
+                              path.resource);
+  }
   return base::ok();
 }
 
@@ -235,6 +235,7 @@ void handle(const CorePtr& core, net::Request request, net::ResponseSinkPtr sink
   if (form.ok()) call->form = *form;
   if (!call->path.is_resource) return answer_non_resource(*core, *call);
   status = find_resource(*core, *call);
+  if (status.code() == base::Code::NotFound) call->subject = {};  // it is the path that is unknown
   if (status.ok()) status = check_reference(*core, *call);
   if (!status.ok()) return answer_failure(*call, status);
   dispatch(core, call);

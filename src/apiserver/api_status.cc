@@ -83,7 +83,14 @@ const ReasonCode& classify(const Status& status) {
   return kInternal;
 }
 
-Json details_of(const Status& status, const StatusSubject& subject, const ReasonCode& reason) {
+/// Where upstream says in the message alone what was wrong with the request.
+bool has_details(std::string_view reason) {
+  return reason != "BadRequest" && reason != "MethodNotAllowed" && reason != "NotAcceptable" &&
+         reason != "UnsupportedMediaType";
+}
+
+Json details_of(const Status& status, const StatusSubject& about, const ReasonCode& reason) {
+  const StatusSubject subject = reason.reason == "Timeout" ? StatusSubject() : about;
   Json details = Json::object();
   if (!subject.name.empty()) details.set("name", subject.name);
   if (!subject.group.empty()) details.set("group", subject.group);
@@ -122,14 +129,15 @@ int http_code(const Status& status) {
 
 Json failure_object(const Status& status, const StatusSubject& subject) {
   const ReasonCode& reason = classify(status);
-  return Json::object({{"kind", "Status"},
-                       {"apiVersion", "v1"},
-                       {"metadata", Json::object()},
-                       {"status", "Failure"},
-                       {"message", status.message()},
-                       {"reason", reason.reason},
-                       {"details", details_of(status, subject, reason)},
-                       {"code", reason.http}});
+  Json object = Json::object({{"kind", "Status"},
+                              {"apiVersion", "v1"},
+                              {"metadata", Json::object()},
+                              {"status", "Failure"},
+                              {"message", status.message()},
+                              {"reason", reason.reason}});
+  if (has_details(reason.reason)) object.set("details", details_of(status, subject, reason));
+  object.set("code", reason.http);
+  return object;
 }
 
 Json success_object(const StatusSubject& s) {
@@ -143,6 +151,12 @@ Json success_object(const StatusSubject& s) {
                        {"details", std::move(details)}});
 }
 
+StatusSubject options_subject(std::string_view kind) {
+  StatusSubject s;
+  s.group = "meta.k8s.io";
+  s.kind = kind;
+  return s;
+}
 Status bad_request(std::string message) {
   return {Code::InvalidArgument, "BadRequest", std::move(message)};
 }

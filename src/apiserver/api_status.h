@@ -26,11 +26,15 @@ std::string qualified_resource(std::string_view resource, std::string_view group
 /// code. 200 for Ok.
 int http_code(const base::Status& status);
 
-/// {"kind":"Status","apiVersion":"v1","status":"Failure",…}. The status must not be Ok.
+/// {"kind":"Status","apiVersion":"v1","status":"Failure",…}. The status must not be Ok. As
+/// upstream's, a bad request has no details: its message says all.
 base::Json failure_object(const base::Status& status, const StatusSubject& subject);
 
 /// The Status that answers a delete which removed the object.
 base::Json success_object(const StatusSubject& subject);
+
+/// What is invalid where a query parameter is: "ListOptions", "DeleteOptions", …
+StatusSubject options_subject(std::string_view kind);
 
 // Messages as upstream words them.
 base::Status bad_request(std::string message);

@@ -101,6 +101,12 @@ Result<Json> bind_pod(Json pod, const PodBinding& binding, base::Instant now) {
   }
   pod.make("spec").set("nodeName", binding.node_name);
   api::set_condition(pod, {"PodScheduled", "True", "", ""}, now);
+  for (Json& condition : pod.child("status").child("conditions").mutable_items()) {
+    if (condition["type"].as_string() != "PodScheduled") continue;
+    condition.set("lastProbeTime", nullptr);
+    condition.erase("reason");
+    condition.erase("message");
+  }
   return pod;
 }
 

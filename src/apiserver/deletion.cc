@@ -88,7 +88,7 @@ bool mark(const api::ResourceInfo& r, Json& object, int64_t grace, base::Instant
   const bool is_marked = !metadata["deletionTimestamp"].as_string().empty();
   if (is_marked && grace >= metadata["deletionGracePeriodSeconds"].as_int()) return false;
   metadata.set("deletionTimestamp", base::format_time(now + base::Duration::seconds(grace)));
-  metadata.set("deletionGracePeriodSeconds", grace);
+  if (!is_namespace(r)) metadata.set("deletionGracePeriodSeconds", grace);
   if (!is_marked && metadata["generation"].as_int() > 0) {
     metadata.set("generation", metadata["generation"].as_int() + 1);
   }
@@ -115,6 +115,8 @@ Result<DeletionStep> decide_deletion(const api::ResourceInfo& resource, const Js
   changed |= mark(resource, step.object, grace, now);
   if (is_deletion_finished(resource, step.object)) {
     step.act = DeletionStep::Act::Remove;
+    // What goes at once was never marked; only of a pod is the mark seen, in its last event.
+    if (!is_pod(resource)) step.object = object;
   } else {
     step.act = changed ? DeletionStep::Act::Write : DeletionStep::Act::Keep;
   }
@@ -125,7 +127,10 @@ Status check_propagation_policy(const std::string& policy) {
   if (policy.empty() || policy == "Background" || policy == "Foreground" || policy == "Orphan") {
     return base::ok();
   }
-  return bad_request("propagationPolicy \"" + policy + "\": want Background, Foreground or Orphan");
+  StatusSubject subject = options_subject("DeleteOptions");
+  return invalid_field(subject, "FieldValueNotSupported", "propagationPolicy",
+                       "Unsupported value: \"" + policy +
+                           "\": supported values: \"Background\", \"Foreground\", \"Orphan\"");
 }
 
 Status read_delete_options(const Json& body, DeleteOptions& options) {
@@ -141,6 +146,12 @@ Status read_delete_options(const Json& body, DeleteOptions& options) {
     options.grace_seconds = grace->as_int();
   }
   if (const std::string& policy = body["propagationPolicy"].as_string(); !policy.empty()) {
+    if (!body["orphanDependents"].is_null()) {
+      return invalid_field(options_subject("DeleteOptions"), "FieldValueInvalid",
+                           "propagationPolicy",
+                           "Invalid value: \"" + policy +
+                               "\": orphanDependents and propagationPolicy cannot be both set");
+    }
     options.propagation_policy = policy;
   } else if (const Json* orphan = body.find("orphanDependents"); orphan && orphan->is_bool()) {
     options.propagation_policy = orphan->as_bool() ? "Orphan" : "Background";

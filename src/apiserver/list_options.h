@@ -33,7 +33,8 @@ struct WatchRequest {
   int64_t timeout_seconds = 0;     ///< 0: the server's choice
 };
 
-/// BadRequest for a number that is none, Invalid for parameters that do not go together.
+/// BadRequest for a number that is none, Invalid (ListOptions) for parameters that do not go
+/// together.
 base::Result<ListRequest> read_list_request(const Call& call);
 base::Result<WatchRequest> read_watch_request(const Call& call);
 

@@ -74,6 +74,11 @@ Json convert_list(const Call& call, const Page& page) {
 }  // namespace
 
 void handle_get(const CorePtr& core, const CallPtr& call) {
+  Result<std::optional<int64_t>> version = call->query.integer("resourceVersion");
+  if (!version.ok()) return answer_failure(*call, version.error());
+  const Status reachable = check_not_future(static_cast<store::Revision>(version->value_or(0)),
+                                            core->objects.store().revision());
+  if (!reachable.ok()) return answer_failure(*call, reachable);
   Result<Stored> stored =
       core->objects.get(*call->resource->storage, call->path.ns, call->path.name);
   if (!stored.ok()) return answer_failure(*call, stored.error());
@@ -87,7 +92,10 @@ void handle_get(const CorePtr& core, const CallPtr& call) {
 
 void handle_list(const CorePtr& core, const CallPtr& call) {
   Result<ListRequest> list = read_list_request(*call);
-  if (!list.ok()) return answer_failure(*call, list.error());
+  if (!list.ok()) {
+    call->subject = options_subject("ListOptions");
+    return answer_failure(*call, list.error());
+  }
   Result<Selection> selection = read_selection(*call);
   if (!selection.ok()) return answer_failure(*call, selection.error());
   Result<IncludeObject> include = parse_include_object(call->query.get("includeObject"));

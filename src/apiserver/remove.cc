@@ -13,6 +13,27 @@ using base::Result;
 using base::Status;
 
 namespace {
+constexpr std::string_view kKeptNamespaces[] = {"default", "kube-public", "kube-system"};
+
+/// Namespaces that a cluster cannot do without.
+Status check_may_go(const Call& call) {
+  if (!call.resource->group.empty() || call.resource->plural != "namespaces") return base::ok();
+  for (std::string_view kept : kKeptNamespaces) {
+    if (call.path.name == kept) return forbidden(call.subject, "this namespace may not be deleted");
+  }
+  return base::ok();
+}
+
+/// A Job's pods outlive it where nobody said otherwise, for the sake of clients of its first days.
+void default_policy(Call& call, DeleteOptions& options) {
+  if (call.resource->kind != "Job" || !options.propagation_policy.empty()) return;
+  options.propagation_policy = "Orphan";
+  call.warnings.push_back(
+      "child pods are preserved by default when jobs are deleted; set "
+      "propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress "
+      "this warning");
+}
+
 bool answers_with_object(const api::ResourceInfo& r) {
   return r.group.empty() && (r.plural == "pods" || r.plural == "services");
 }
@@ -29,7 +50,13 @@ Result<DeleteOptions> read_options(Call& call) {
   for (const Json& dry_run : body["dryRun"].items()) {
     if (dry_run.as_string() == "All") call.is_dry_run = true;
   }
+  default_policy(call, options);
   return options;
+}
+
+void answer_bad_options(Call& call, const Status& status) {
+  call.subject = options_subject("DeleteOptions");
+  answer_failure(call, status);
 }
 
 Decide make_decide(const CorePtr& core, const CallPtr& call, const DeleteOptions& options) {
@@ -61,19 +88,22 @@ struct Collection {
   size_t pending = 0;
 };
 
-void answer_collection(Call& call, const Collection& collection) {
+void answer_collection(const CorePtr& core, Call& call, const Collection& collection) {
   if (!collection.failure.ok()) return answer_failure(call, collection.failure);
+  const std::string version = std::to_string(core->objects.store().revision());
   answer_json(call, 200,
               Json::object({{"kind", call.resource->list_kind()},
                             {"apiVersion", call.resource->api_version()},
-                            {"metadata", Json::object()},
+                            {"metadata", Json::object({{"resourceVersion", version}})},
                             {"items", collection.items}}));
 }
 }  // namespace
 
 void handle_delete(const CorePtr& core, const CallPtr& call) {
+  const Status may_go = check_may_go(*call);
+  if (!may_go.ok()) return answer_failure(*call, may_go);
   Result<DeleteOptions> options = read_options(*call);
-  if (!options.ok()) return answer_failure(*call, options.error());
+  if (!options.ok()) return answer_bad_options(*call, options.error());
   const ObjectName name{call->resource->storage, call->resource->is_namespaced ? call->path.ns : "",
                         call->path.name};
   modify(core, name, call->is_dry_run, make_decide(core, call, *options),
@@ -90,7 +120,7 @@ void handle_delete(const CorePtr& core, const CallPtr& call) {
 
 void handle_delete_collection(const CorePtr& core, const CallPtr& call) {
   Result<DeleteOptions> options = read_options(*call);
-  if (!options.ok()) return answer_failure(*call, options.error());
+  if (!options.ok()) return answer_bad_options(*call, options.error());
   Result<Selection> selection = read_selection(*call);
   if (!selection.ok()) return answer_failure(*call, selection.error());
 
@@ -102,8 +132,8 @@ void handle_delete_collection(const CorePtr& core, const CallPtr& call) {
   });
   auto collection = std::make_shared<Collection>();
   collection->pending = names.size() + 1;
-  const auto finish_one = [call, collection] {
-    if (--collection->pending == 0) answer_collection(*call, *collection);
+  const auto finish_one = [core, call, collection] {
+    if (--collection->pending == 0) answer_collection(core, *call, *collection);
   };
   for (const ObjectName& name : names) {
     modify(core, name, call->is_dry_run, make_decide(core, call, *options),

@@ -24,7 +24,6 @@ bool is_plural(const Call& call, std::string_view group, std::string_view plural
 /// Kinds that upstream lets nobody overwrite without saying what was read.
 bool needs_version(const Call& call) {
   return is_plural(call, "coordination.k8s.io", "leases") ||
-         is_plural(call, "discovery.k8s.io", "endpointslices") ||
          is_plural(call, "jobset.x-k8s.io", "jobsets");
 }
 
@@ -79,7 +78,11 @@ Result<Change> admit_update(const Call& call, const Json& before, Json after) {
   if (call.path.subresource == "finalize") {
     Json finalizers = after["spec"]["finalizers"];
     after = before;
-    after.make("spec").set("finalizers", std::move(finalizers));
+    if (finalizers.empty()) {
+      after.make("spec").erase("finalizers");
+    } else {
+      after.make("spec").set("finalizers", std::move(finalizers));
+    }
   } else {
     keep_server_fields(before, after);
     api::apply_defaults(resource, after, false);

@@ -167,8 +167,7 @@ void WatchStream::schedule_bookmark() {
 }
 
 void WatchStream::send_bookmark(Revision revision, bool is_end_of_initial) {
-  Json metadata =
-      Json::object({{"resourceVersion", std::to_string(revision)}, {"creationTimestamp", nullptr}});
+  Json metadata = Json::object({{"resourceVersion", std::to_string(revision)}});
   if (is_end_of_initial) {
     metadata.set("annotations", Json::object({{"k8s.io/initial-events-end", "true"}}));
   }
@@ -221,7 +220,10 @@ void WatchStream::end() {
 
 void handle_watch(const CorePtr& core, const CallPtr& call) {
   Result<WatchRequest> request = read_watch_request(*call);
-  if (!request.ok()) return answer_failure(*call, request.error());
+  if (!request.ok()) {
+    call->subject = options_subject("ListOptions");
+    return answer_failure(*call, request.error());
+  }
   Result<Selection> selection = read_selection(*call);
   if (!selection.ok()) return answer_failure(*call, selection.error());
   Result<IncludeObject> include = parse_include_object(call->query.get("includeObject"));

@@ -27,7 +27,7 @@ START_SECONDS = 120
 SERVICE_RANGE = "10.96.0.0/16"
 # Policies of a cluster, not of the API: they need a controller (accounts) or fill in what the
 # embedded cluster does without (docs/kubernetes-differences.md).
-DISABLED_ADMISSION = "ServiceAccount,DefaultTolerationSeconds,Priority"
+DISABLED_ADMISSION = "ServiceAccount,DefaultTolerationSeconds,Priority,TaintNodesByCondition"
 
 
 def oracle_missing():

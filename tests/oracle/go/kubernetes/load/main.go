@@ -115,7 +115,9 @@ func (j *job) watch(done chan<- []float64) {
 	client := j.client(2)
 	list, err := client.Do(j.request("GET", j.base+j.path+"?limit=1", nil))
 	must(err)
-	var head struct{ Metadata struct{ ResourceVersion string } }
+	var head struct {
+		Metadata struct{ ResourceVersion string }
+	}
 	must(json.NewDecoder(list.Body).Decode(&head))
 	list.Body.Close()
 	response, err := client.Do(j.request("GET", j.base+j.path+"?watch=true&resourceVersion="+
