@@ -192,8 +192,18 @@ class OurServer(Server):
         super().__init__("pelton-server-")
         self.arguments = [] if controllers else ["--without-controllers"]
 
+    def restart(self):
+        """Ends it by SIGKILL, and starts it again at the same port and on the same data."""
+        self.close()
+        self.api.kill()
+        self.api.wait()
+        self.processes.remove(self.api)
+        (self.directory / "data" / "run" / "server.json").unlink()
+        self.start()
+
     def start(self):
-        (self.port,) = free_ports(1)
+        if not self.port:
+            (self.port,) = free_ports(1)
         data = self.directory / "data"
         self.api = self.spawn("pelton", PELTON, "server", "--data-dir", data, "--port", self.port,
                               *self.arguments)
