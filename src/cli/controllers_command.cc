@@ -65,7 +65,7 @@ int run_controllers(int argc, char** argv) {
                   "Runs Pelton's controllers against a Kubernetes API server, in the foreground. "
                   "They are the ones of the embedded cluster; on a Kubernetes that has some of "
                   "them already, choose with --only. One process at a time: there is no election.",
-                  "  pelton controllers --kubeconfig ~/.kube/config --only jobset\n"
+                  "  pelton controllers --kubeconfig ~/.kube/config --only jobset-controller\n"
                   "  pelton controllers --kubeconfig cluster.yaml --context test\n");
   options.text("--kubeconfig", kubeconfig, "how to reach the server (required)");
   options.text("--context", context, "of that file; by default its current-context");
