@@ -132,6 +132,7 @@ struct Executor::Issue {
           e.on_removed(r, c, std::move(result));
         }));
   }
+  void operator()(const ConfirmAbsent& c) const { executor.confirm_absent(run, c); }
   void operator()(const Bind& c) const {
     executor.client_.bind(
         c.namespace_name, c.binding,
@@ -195,6 +196,17 @@ void Executor::on_removed(const RunPtr& run, const Delete& command, Result<Json>
   expectation.uid = command.uid;
   run->result.expectations.push_back(std::move(expectation));
   step(run);
+}
+
+void Executor::confirm_absent(const RunPtr& run, const ConfirmAbsent& command) {
+  client_.get(command.key, guarded(alive_, [this, run, command](Result<Json> object) {
+                if (object.ok() && api::uid_of(*object) == command.uid) {
+                  return fail(run, command.key,
+                              Status(Code::Conflict, command.key.to_string() + " is there"));
+                }
+                if (object.ok() || object.status().code() == Code::NotFound) return step(run);
+                fail(run, command.key, object.status());
+              }));
 }
 
 void Executor::on_bound(const RunPtr& run, const std::string& namespace_name,

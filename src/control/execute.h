@@ -64,6 +64,7 @@ class Executor {
   void step(const RunPtr& run);
   void on_written(const RunPtr& run, const ObjectKey& key, base::Result<base::Json> result);
   void on_removed(const RunPtr& run, const Delete& command, base::Result<base::Json> result);
+  void confirm_absent(const RunPtr& run, const ConfirmAbsent& command);
   void on_bound(const RunPtr& run, const std::string& namespace_name,
                 const std::vector<PodBinding>& bindings, const base::Status& status);
   void fail(const RunPtr& run, const ObjectKey& key, base::Status status);

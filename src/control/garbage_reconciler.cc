@@ -29,8 +29,9 @@ const Json* find_owner(const Json& dependent, const Json& reference, const Cache
   return is_it ? owner : nullptr;
 }
 
+/// `needs_proof`: it is taken to be gone only because the view shows nothing for a long time.
 OwnerState state_of_owner(const Json& dependent, const Json& reference, const CacheView& view,
-                          base::Instant now) {
+                          base::Instant now, bool& needs_proof) {
   const Json* owner = find_owner(dependent, reference, view);
   if (owner != nullptr) {
     const bool is_waiting =
@@ -39,10 +40,18 @@ OwnerState state_of_owner(const Json& dependent, const Json& reference, const Ca
   }
   // An owner exists before anything can name its uid. So a view that is newer than the dependent
   // shows it, unless it is gone.
+  const std::string& kind = reference["kind"].as_string();
   const bool is_gone =
-      is_view_past(view, reference["kind"].as_string(), client::revision_of(dependent),
+      is_view_past(view, kind, client::revision_of(dependent),
                    now - api::creation_time_of(dependent), base::Duration::seconds(10));
+  needs_proof = view.last_seen(kind) < client::revision_of(dependent);
   return is_gone ? OwnerState::Gone : OwnerState::Unknown;
+}
+
+ConfirmAbsent proof_of_absence(const Json& dependent, const Json& reference) {
+  const std::string& kind = reference["kind"].as_string();
+  const std::string space = is_namespaced_kind(kind) ? api::namespace_of(dependent) : "";
+  return {{kind, space, reference["name"].as_string()}, reference["uid"].as_string()};
 }
 
 std::vector<const Json*> dependents_of(const Json& owner, const CacheView& view) {
@@ -91,15 +100,25 @@ Plan GarbageReconciler::reconcile(const Key& key, const CacheView& view, base::I
   if (observed.object == nullptr) return {};
   const Json& object = *observed.object;
   bool is_unsure = false;
+  std::vector<Command> proofs;
   for (const Json& reference : object["metadata"]["ownerReferences"].items()) {
-    observed.owners.push_back(state_of_owner(object, reference, view, now));
+    bool needs_proof = false;
+    observed.owners.push_back(state_of_owner(object, reference, view, now, needs_proof));
+    if (observed.owners.back() == OwnerState::Gone && needs_proof) {
+      proofs.emplace_back(proof_of_absence(object, reference));
+    }
     is_unsure = is_unsure || (observed.owners.back() == OwnerState::Unknown &&
                               view.is_synced(reference["kind"].as_string()));
   }
   observed.dependents = dependents_of(object, view);
   workload::Decision decision = workload::decide_garbage(observed);
   if (is_unsure) decision.look_again_in(base::Duration::milliseconds(500));
-  return to_plan(std::move(decision));
+  Plan plan = to_plan(std::move(decision));
+  // A watch that was cut for long shows no owner that was made meanwhile: its children live.
+  if (!plan.commands.empty()) {
+    plan.commands.insert(plan.commands.begin(), proofs.begin(), proofs.end());
+  }
+  return plan;
 }
 
 }  // namespace pelton::control

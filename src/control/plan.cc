@@ -27,6 +27,9 @@ struct Describe {
     return "Patch " + c.key.to_string() + (c.subresource.empty() ? "" : "/" + c.subresource);
   }
   std::string operator()(const Delete& c) const { return "Delete " + c.key.to_string(); }
+  std::string operator()(const ConfirmAbsent& c) const {
+    return "ConfirmAbsent " + c.key.to_string();
+  }
   std::string operator()(const Bind& c) const {
     return "Bind Pod " + c.namespace_name + "/" + c.binding.pod_name + " to " + c.binding.node_name;
   }

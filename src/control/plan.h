@@ -61,6 +61,13 @@ struct Delete {
   std::string propagation_policy;  ///< "", "Background", "Foreground", "Orphan"
 };
 
+/// Changes nothing: goes on only where the server itself has no such object (of that uid). For what
+/// must not be done on the word of a view that may be behind.
+struct ConfirmAbsent {
+  ObjectKey key;
+  std::string uid;
+};
+
 /// Binds one pod to a node.
 struct Bind {
   std::string namespace_name;
@@ -83,8 +90,8 @@ struct EmitEvent {
   std::string message;
 };
 
-using Command =
-    std::variant<Create, Update, UpdateStatus, Finalize, Patch, Delete, Bind, GangBind, EmitEvent>;
+using Command = std::variant<Create, Update, UpdateStatus, Finalize, Patch, Delete, ConfirmAbsent,
+                             Bind, GangBind, EmitEvent>;
 
 struct Plan {
   std::vector<Command> commands;

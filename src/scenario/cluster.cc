@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "api/object.h"
@@ -18,9 +19,14 @@ namespace {
 using base::Duration;
 using base::Json;
 
-constexpr size_t kUserCaller = 0, kControllersCaller = 1, kFirstNodeCaller = 2;
+constexpr size_t kUserCaller = 0, kControllersCaller = 1, kObserverCaller = 2, kFirstNodeCaller = 3;
 constexpr Duration kWatchInterval = Duration::milliseconds(20);
-constexpr Duration kRetry = Duration::milliseconds(200);
+constexpr Duration kLookInterval = Duration::milliseconds(100);
+/// From the end of all work and faults until everything must be at rest.
+constexpr Duration kTimeToSettle = Duration::minutes(2);
+/// A node that was dead for so long, while somebody could see it, must have been noticed.
+constexpr Duration kNoticed = Duration::seconds(25);
+constexpr const char* kObserverHost = "observer";
 
 std::string node_name(size_t index) {
   return fmt::format("node-{}", index);
@@ -33,6 +39,7 @@ struct Cluster::Node {
   sim::SimProcess* process = nullptr;
   std::unique_ptr<SimTransport> transport;
   std::unique_ptr<SimulatedKubelet> kubelet;
+  base::Instant died;
 };
 
 struct Cluster::Controllers {
@@ -47,14 +54,6 @@ struct Cluster::Controllers {
   control::Manager manager;
 };
 
-struct Cluster::User {
-  explicit User(sim::SimProcess& p)
-      : world(p.world()), transport(world, kUserCaller), client(transport, world.timers) {}
-  world::World& world;
-  SimTransport transport;
-  client::Client client;
-};
-
 Cluster::Cluster(const Spec& spec, uint64_t seed)
     : spec_(spec),
       sim_(seed),
@@ -63,12 +62,12 @@ Cluster::Cluster(const Spec& spec, uint64_t seed)
       rng_(sim_.rng("cluster")) {
   outcome_.seed = seed;
   sim_.network().set_delay(spec_.message_delay.low, spec_.message_delay.high);
+  if (spec_.is_calm()) checkers_.expect_no_lost_nodes();
   base::Rng workload = sim_.rng("workload");
-  for (WorkloadItem& item : make_workload(spec_, workload)) {
-    jobsets_.push_back(std::move(item.jobset));
-    arrivals_.push_back(item.arrival);
-  }
-  user_ = std::make_unique<User>(sim_.add_machine("user").start());
+  user_ = std::make_unique<User>(spec_, sim_.add_machine("user").start().world(), kUserCaller,
+                                 checkers_, sim_.rng("user"), make_workload(spec_, workload));
+  observer_ = std::make_unique<Observer>(sim_.add_machine(kObserverHost).start().world(),
+                                         kObserverCaller, checkers_);
   for (int64_t i = 0; i < spec_.nodes; ++i) {
     nodes_.push_back(std::make_unique<Node>());
     nodes_.back()->machine = &sim_.add_machine(node_name(static_cast<size_t>(i)));
@@ -82,53 +81,84 @@ Outcome Cluster::run() {
   watch_server();
   start_controllers();
   for (size_t i = 0; i < nodes_.size(); ++i) start_node(i);
-  for (size_t i = 0; i < jobsets_.size(); ++i) {
-    sim_.timers().after(arrivals_[i], [this, i] { submit(i); });
-  }
-  schedule(spec_.server_crashes, "server_crashes", [this] { crash_server(); });
-  schedule(spec_.controller_crashes, "controller_crashes", [this] { crash_controllers(); });
-  schedule(spec_.node_deaths, "node_deaths", [this] { kill_node(); });
-  schedule(spec_.partitions, "partitions", [this] { cut_node(); });
-  if (spec_.lost_messages > 0) break_connections();
+  user_->start();
+  schedule_faults();
+  schedule_user();
   base::Instant next_look;  // looking through all objects after each event would cost most of a run
   const auto is_over = [&] {
     if (!checkers_.violations().empty()) return true;
     if (sim_.now() < next_look) return false;
-    next_look = sim_.now() + Duration::milliseconds(100);
-    return has_ended();
+    next_look = sim_.now() + kLookInterval;
+    return user_->has_ended();
   };
   const bool has_finished = sim_.run_until(is_over, spec_.within);
   if (!has_finished) checkers_.on_end();
+  if (checkers_.violations().empty() && has_finished) settle();
+  finish_outcome();
+  return outcome_;
+}
+
+void Cluster::settle() {
+  is_settling_ = true;
+  std::string why = "there is no server";
+  base::Instant next_look;
+  const auto is_at_rest = [&] {
+    if (!checkers_.violations().empty()) return true;
+    if (sim_.now() < next_look) return false;
+    next_look = sim_.now() + kLookInterval;
+    if (!controllers_ || !server_ || !server_->is_serving()) return false;
+    why = checkers_.unrest(controllers_->manager.cache());
+    if (why.empty() && !observer_->has_caught_up()) why = "a watcher was not told of every change";
+    return why.empty();
+  };
+  if (!sim_.run_until(is_at_rest, kTimeToSettle)) {
+    checkers_.violate(why + ", long after all work and faults have ended");
+  }
+}
+
+void Cluster::finish_outcome() {
   for (const Json* jobset : checkers_.objects("jobsets")) {
     outcome_.completed += api::is_condition_true(*jobset, "Completed");
     outcome_.failed += api::is_condition_true(*jobset, "Failed");
   }
+  outcome_.relists = observer_->relists();
   outcome_.violations = checkers_.violations();
   outcome_.trace_hash = sim_.trace_hash();
   outcome_.virtual_time = sim_.elapsed();
   outcome_.events = sim_.steps();
   if (!outcome_.violations.empty()) outcome_.log_tail = sim_.log_tail();
-  return outcome_;
 }
 
-bool Cluster::has_ended() const {
-  if (submitted_ < jobsets_.size()) return false;
-  size_t ended = 0;
-  for (const Json* jobset : checkers_.objects("jobsets")) {
-    ended +=
-        api::is_condition_true(*jobset, "Completed") || api::is_condition_true(*jobset, "Failed");
-  }
-  return ended == jobsets_.size();
+void Cluster::schedule_faults() {
+  schedule(spec_.server_crashes, "server_crashes", [this] { crash_server(); });
+  schedule(spec_.controller_crashes, "controller_crashes", [this] { crash_controllers(); });
+  schedule(spec_.node_deaths, "node_deaths", [this] { kill_node(); });
+  schedule(spec_.node_deletions, "node_deletions", [this] { delete_node(); });
+  schedule(spec_.partitions, "partitions", [this] { cut_node(); });
+  schedule(spec_.slow_watchers, "slow_watchers", [this] { stall_observer(); });
+  if (spec_.lost_messages > 0) break_connections();
+}
+
+void Cluster::schedule_user() {
+  const UserSpec& does = spec_.user;
+  schedule(does.deletes_pods, "deletes_pods", [this] { user_->delete_pod(); });
+  schedule(does.deletes_jobsets, "deletes_jobsets", [this] { user_->delete_jobset(); });
+  schedule(does.edits, "edits", [this] { user_->edit(); });
+  schedule(does.suspends, "suspends", [this] { user_->suspend(); });
+  schedule(does.scales, "scales", [this] { user_->scale(); });
 }
 
 void Cluster::start_server() {
-  std::vector<net::Identity> callers = {{"admin", {"system:masters"}},
-                                        {"system:pelton-controllers", {"system:masters"}}};
+  std::vector<ServerProcess::Caller> callers = {
+      {{"admin", {"system:masters"}}, false},
+      {{"system:pelton-controllers", {"system:masters"}}, true},
+      {{"observer", {"system:masters"}}, false}};
   for (size_t i = 0; i < nodes_.size(); ++i) {
-    callers.push_back({"system:node:" + node_name(i), {"system:nodes"}});
+    callers.push_back({{"system:node:" + node_name(i), {"system:nodes"}}, true, true});
   }
   sim::SimProcess& process = server_machine_.start();
-  server_ = std::make_unique<ServerProcess>(process, std::move(callers), checkers_);
+  server_ = std::make_unique<ServerProcess>(spec_, process, std::move(callers), checkers_);
+  last_disturbed_ = sim_.now();
 }
 
 /// A server that died in the middle of a disk operation is found here and started again.
@@ -147,12 +177,15 @@ void Cluster::watch_server() {
 }
 
 void Cluster::start_controllers() {
+  last_disturbed_ = sim_.now();
+  if (server_) server_->forget(kControllersCaller);
   controllers_ = std::make_unique<Controllers>(controllers_machine_.start(),
                                                control::make_reconcilers(sim_.now()));
 }
 
 void Cluster::start_node(size_t index) {
   Node& node = *nodes_[index];
+  if (server_) server_->forget(kFirstNodeCaller + index);
   node.process = &node.machine->start();
   node.transport = std::make_unique<SimTransport>(node.process->world(), kFirstNodeCaller + index);
   node.kubelet = std::make_unique<SimulatedKubelet>(
@@ -171,7 +204,8 @@ void Cluster::schedule(const std::optional<Recurring>& fault, const std::string&
     const auto again = weak.lock();
     const double distance = -std::log(1.0 - rng->unit()) * mean.to_seconds();
     sim_.timers().after(Duration::microseconds(static_cast<int64_t>(distance * 1e6)),
-                        [strike, again] {
+                        [this, strike, again] {
+                          if (is_settling_) return;
                           strike();
                           (*again)();
                         });
@@ -200,10 +234,29 @@ void Cluster::kill_node() {
   Node& node = *nodes_[index];
   if (!node.kubelet) return;
   ++outcome_.node_deaths;
+  node.died = sim_.now();
   node.process->kill();
   node.kubelet.reset();
   node.transport.reset();
-  sim_.timers().after(spec_.node_deaths->downtime.draw(rng_), [this, index] { start_node(index); });
+  sim_.timers().after(spec_.node_deaths->downtime.draw(rng_), [this, index] {
+    if (sim_.now() - std::max(nodes_[index]->died, last_disturbed_) > kNoticed) {
+      checkers_.on_long_dead(node_name(index));
+    }
+    start_node(index);
+  });
+}
+
+/// Takes the Node object away under a living node, which makes itself known again.
+void Cluster::delete_node() {
+  user_->delete_node(node_name(rng_.below(nodes_.size())));
+}
+
+/// The observer takes nothing for a while: the server must cut it rather than wait or remember.
+void Cluster::stall_observer() {
+  if (sim_.network().is_partitioned(kObserverHost, ServerProcess::kHost)) return;
+  sim_.network().partition(kObserverHost, ServerProcess::kHost);
+  sim_.timers().after(spec_.slow_watchers->downtime.draw(rng_),
+                      [this] { sim_.network().heal(kObserverHost, ServerProcess::kHost); });
 }
 
 void Cluster::cut_node() {
@@ -223,24 +276,12 @@ void Cluster::cut_node() {
 void Cluster::break_connections() {
   const double every_seconds = 0.01 / spec_.lost_messages;
   sim_.timers().after(Duration::microseconds(static_cast<int64_t>(every_seconds * 1e6)), [this] {
+    if (is_settling_) return;
     const uint64_t pick = rng_.below(nodes_.size() + 1);
     sim_.network().break_connections(
         pick == nodes_.size() ? "controllers" : node_name(static_cast<size_t>(pick)),
         ServerProcess::kHost);
     break_connections();
-  });
-}
-
-void Cluster::submit(size_t index) {
-  user_->client.create(jobsets_[index], [this, index](const base::Result<Json>& answer) {
-    if (answer.ok() || answer.error().code() == base::Code::AlreadyExists) {
-      ++submitted_;
-      return;
-    }
-    if (answer.error().code() == base::Code::InvalidArgument) {
-      return checkers_.on_server_failed("a JobSet was refused: " + answer.error().to_string());
-    }
-    user_->world.timers.after(kRetry, [this, index] { submit(index); });
   });
 }
 

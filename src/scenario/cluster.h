@@ -8,10 +8,12 @@
 
 #include "control/manager.h"
 #include "scenario/checkers.h"
+#include "scenario/observer.h"
 #include "scenario/server_process.h"
 #include "scenario/sim_transport.h"
 #include "scenario/simulated_kubelet.h"
 #include "scenario/spec.h"
+#include "scenario/user.h"
 #include "sim/sim_world.h"
 
 namespace pelton::scenario {
@@ -24,6 +26,7 @@ struct Outcome {
   uint64_t events = 0;
   int64_t completed = 0, failed = 0;  ///< JobSets
   int64_t node_deaths = 0, partitions = 0, server_crashes = 0, controller_crashes = 0;
+  int64_t relists = 0;  ///< of the observer: its place in the history was gone
   std::vector<std::string> violations;
   std::vector<std::string> log_tail;  ///< of all processes, where something is wrong
 };
@@ -32,13 +35,13 @@ class Cluster {
  public:
   Cluster(const Spec& spec, uint64_t seed);
   ~Cluster();
-  /// Runs until every JobSet has ended or the scenario's time is over. Call once.
+  /// Runs until every JobSet has ended and all is at rest, or the scenario's time is over. Call
+  /// once.
   Outcome run();
 
  private:
   struct Node;
   struct Controllers;
-  struct User;
 
   void start_server();
   void watch_server();
@@ -50,9 +53,14 @@ class Cluster {
   void crash_controllers();
   void kill_node();
   void cut_node();
+  void delete_node();
+  void stall_observer();
   void break_connections();
-  void submit(size_t index);
-  bool has_ended() const;
+  void schedule_faults();
+  void schedule_user();
+  /// After all has ended: nothing breaks any more, and what is left to do gets done.
+  void settle();
+  void finish_outcome();
   PodBehaviour behaviour_of(const base::Json& pod) const;
 
   const Spec& spec_;
@@ -62,13 +70,13 @@ class Cluster {
   Checkers checkers_;
   Outcome outcome_;
   base::Rng rng_;
-  std::vector<base::Json> jobsets_;  ///< what the user submits, with times of arrival
-  std::vector<base::Duration> arrivals_;
-  size_t submitted_ = 0;
+  bool is_settling_ = false;      ///< no fault begins any more
+  base::Instant last_disturbed_;  ///< server or controllers began then
   std::unique_ptr<ServerProcess> server_;
   std::unique_ptr<Controllers> controllers_;
   std::vector<std::unique_ptr<Node>> nodes_;
   std::unique_ptr<User> user_;
+  std::unique_ptr<Observer> observer_;
 };
 
 }  // namespace pelton::scenario

@@ -8,11 +8,20 @@
 namespace pelton::scenario {
 namespace {
 
+/// The version of the object that a write names; 0: none.
+uint64_t expected_version(const net::Request& request) {
+  if (request.method != "PUT" && request.method != "PATCH") return 0;
+  auto body = base::Json::parse(request.body);
+  if (!body.ok()) return 0;
+  auto version = base::parse_int(api::resource_version_of(*body));
+  return version.ok() ? static_cast<uint64_t>(*version) : 0;
+}
+
 /// Passes an answer on and tells the checkers what it acknowledges.
 class AcknowledgingSink final : public net::ResponseSink {
  public:
-  AcknowledgingSink(net::ResponseSinkPtr next, Checkers& checkers)
-      : next_(std::move(next)), checkers_(checkers) {}
+  AcknowledgingSink(net::ResponseSinkPtr next, Checkers& checkers, const net::Request& request)
+      : next_(std::move(next)), checkers_(checkers), expected_(expected_version(request)) {}
   void head(net::ResponseHead head) override {
     is_success_ = head.status == 200 || head.status == 201;
     next_->head(std::move(head));
@@ -33,30 +42,63 @@ class AcknowledgingSink final : public net::ResponseSink {
   void acknowledge() {
     auto object = base::Json::parse(body_);
     if (!object.ok()) return;
+    if ((*object)["kind"].as_string() == "GangBinding") return acknowledge_gang(*object);
     const api::ResourceInfo* resource = api::Registry::builtin().find_kind(api::gvk_of(*object));
     auto revision = base::parse_int(api::resource_version_of(*object));
     if (!resource || !revision.ok() || resource->is_virtual) return;
     checkers_.on_acknowledged(
         resource->storage->store_key(api::namespace_of(*object), api::name_of(*object)),
-        static_cast<uint64_t>(*revision));
+        static_cast<uint64_t>(*revision), expected_);
+  }
+  void acknowledge_gang(const base::Json& gang) {
+    for (const base::Json& binding : gang.at("spec.bindings").items()) {
+      checkers_.on_bound_acknowledged(
+          "/core/pods/" + api::namespace_of(gang) + "/" + binding["podName"].as_string(),
+          binding["podUID"].as_string());
+    }
   }
 
   net::ResponseSinkPtr next_;
   Checkers& checkers_;
+  const uint64_t expected_;
   bool is_success_ = false;
   std::string body_;
 };
 
+/// Takes the answer to a request that nobody waits for.
+class NullSink final : public net::ResponseSink {
+ public:
+  void head(net::ResponseHead) override {}
+  void write(std::string_view) override {}
+  void end() override {}
+  size_t backlog() const override { return 0; }
+  bool is_gone() const override { return false; }
+  void on_gone(std::function<void()>) override {}
+};
+
+/// Small, so that a run has many snapshots.
+constexpr size_t kSnapshotAfterBytes = size_t{256} << 10;
+/// Small, so that a watcher that takes nothing is soon cut.
+constexpr size_t kWatchBacklogBytes = size_t{32} << 10;
+constexpr size_t kWatchLagEvents = 200;
+
 }  // namespace
 
-ServerProcess::ServerProcess(sim::SimProcess& process, std::vector<net::Identity> callers,
-                             Checkers& checkers)
+ServerProcess::ServerProcess(const Spec& spec, sim::SimProcess& process,
+                             std::vector<Caller> callers, Checkers& checkers)
     : process_(process),
+      spec_(spec),
       callers_(std::move(callers)),
       checkers_(checkers),
+      rng_(process.machine().sim().rng("server")),
       turn_end_(process.world().timers) {
   const world::World& world = process_.world();
-  store::Store::open(world.files, world.timers, world.log, "/store", {},
+  store::Options options;
+  options.history_events = static_cast<size_t>(spec_.history);
+  options.snapshot_after_log_bytes = kSnapshotAfterBytes;
+  options.watch_backlog_bytes = kWatchBacklogBytes;
+  options.watch_lag_events = kWatchLagEvents;
+  store::Store::open(world.files, world.timers, world.log, "/store", options,
                      [this](auto opened) { on_opened(std::move(opened)); });
 }
 
@@ -76,9 +118,12 @@ void ServerProcess::on_opened(base::Result<std::unique_ptr<store::Store>> opened
       turn_end_.start(base::Duration(), [this] { checkers_.on_turn_end(); });
     }
   };
-  auto watch = store_->watch("/", all->revision, std::move(events));
+  // From the last event that a server before showed: what it did not come to show is shown now.
+  const store::Revision seen = checkers_.revision();
+  auto watch = store_->watch("/", seen == 0 ? all->revision : seen, std::move(events));
   if (!watch.ok()) return fail(watch.status());
   watch_ = std::move(watch).value();
+  turn_end_.start(base::Duration(), [this] { checkers_.on_turn_end(); });
   const world::World& world = process_.world();
   api_ = std::make_unique<apiserver::ApiServer>(world.clock, world.timers, world.random, world.log,
                                                 *store_, api::Registry::builtin());
@@ -90,9 +135,15 @@ void ServerProcess::on_opened(base::Result<std::unique_ptr<store::Store>> opened
 
 void ServerProcess::serve() {
   const world::World& world = process_.world();
+  pipeline_ = api_->handler();
   for (size_t i = 0; i < callers_.size(); ++i) {
-    fronts_.push_back(std::make_unique<net::HttpServer>(world.network, world.timers, nullptr,
-                                                        handler_for(callers_[i])));
+    caches_.push_back(callers_[i].is_disturbed
+                          ? std::make_shared<CachedFront>(spec_, world, *store_,
+                                                          rng_.fork(callers_[i].identity.name),
+                                                          callers_[i].has_stale_lists)
+                          : nullptr);
+    fronts_.push_back(
+        std::make_unique<net::HttpServer>(world.network, world.timers, nullptr, handler_for(i)));
     auto address = fronts_.back()->listen({kHost, static_cast<uint16_t>(kFirstPort + i)});
     if (!address.ok()) return fail(address.status());
   }
@@ -103,23 +154,42 @@ void ServerProcess::fail(base::Status status) {
   status_ = std::move(status);
 }
 
-net::Handler ServerProcess::handler_for(const net::Identity& identity) {
-  return [this, identity, next = api_->handler()](net::Request request, net::ResponseSinkPtr sink) {
-    request.identity = identity;
-    if (request.method == "DELETE") {
-      // "/api/v1/namespaces/NS/PLURAL/NAME" or below /apis: the store's key by plural and name.
-      for (const api::ResourceInfo& resource : api::Registry::builtin().resources()) {
-        const auto parts = base::split(request.path(), '/');
-        const size_t n = parts.size();
-        if (n < 2 || parts[n - 2] != resource.plural) continue;
-        const bool is_namespaced = n >= 4 && parts[n - 4] == "namespaces";
-        checkers_.on_delete_asked(resource.storage->store_key(
-            is_namespaced ? parts[n - 3] : std::string_view(), parts[n - 1]));
-      }
+void ServerProcess::forget(size_t caller) {
+  if (caller < caches_.size() && caches_[caller]) caches_[caller]->forget();
+}
+
+net::Handler ServerProcess::handler_for(size_t caller) {
+  return [this, caller](net::Request request, net::ResponseSinkPtr sink) {
+    request.identity = callers_[caller].identity;
+    if (request.method != "GET") {
+      on_request(request);
+      sink = std::make_shared<AcknowledgingSink>(sink, checkers_, request);
     }
-    if (request.method != "GET") sink = std::make_shared<AcknowledgingSink>(sink, checkers_);
-    next(std::move(request), std::move(sink));
+    if (!caches_[caller]) return pipeline_(std::move(request), std::move(sink));
+    caches_[caller]->handle(std::move(request), std::move(sink), pipeline_);
   };
+}
+
+void ServerProcess::on_request(const net::Request& request) {
+  if (request.method == "DELETE") {
+    const std::string key = store_key_of_path(request.path());
+    if (!key.empty()) checkers_.on_delete_asked(key);
+  } else if (request.method == "POST" && request.path().ends_with("/gangbindings") &&
+             rng_.chance(spec_.nodes_deleted_while_binding)) {
+    auto gang = base::Json::parse(request.body);
+    if (gang.ok()) meddle_with(*gang);
+  }
+}
+
+void ServerProcess::meddle_with(const base::Json& gang_binding) {
+  const auto& bindings = gang_binding.at("spec.bindings").items();
+  if (bindings.empty()) return;
+  net::Request request;
+  request.method = "DELETE";
+  request.target = "/api/v1/nodes/" + bindings[rng_.below(bindings.size())]["nodeName"].as_string();
+  request.identity = callers_[0].identity;
+  on_request(request);
+  pipeline_(std::move(request), std::make_shared<NullSink>());
 }
 
 }  // namespace pelton::scenario

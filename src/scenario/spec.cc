@@ -118,7 +118,8 @@ Status read_cluster(const Json& json, Spec& spec) {
   for (const auto& [name, count] : reader["accelerators"].members()) {
     spec.accelerators[name] = count.as_int();
   }
-  return reader.finish({"nodes", "accelerators"});
+  reader.integer("history", spec.history);
+  return reader.finish({"nodes", "accelerators", "history"});
 }
 
 Status read_workload(const Json& json, Spec& spec) {
@@ -139,6 +140,16 @@ Status read_workload(const Json& json, Spec& spec) {
   return base::ok();
 }
 
+Status read_user(const Json& json, UserSpec& user) {
+  Reader reader(json, "faults.user");
+  reader.recurring("deletesPods", user.deletes_pods);
+  reader.recurring("deletesJobSets", user.deletes_jobsets);
+  reader.recurring("edits", user.edits);
+  reader.recurring("suspends", user.suspends);
+  reader.recurring("scales", user.scales);
+  return reader.finish({"deletesPods", "deletesJobSets", "edits", "suspends", "scales"});
+}
+
 Status read_faults(const Json& json, Spec& spec) {
   Reader reader(json, "faults");
   reader.durations("messageDelay", spec.message_delay);
@@ -147,11 +158,32 @@ Status read_faults(const Json& json, Spec& spec) {
   reader.recurring("partitions", spec.partitions);
   reader.recurring("serverCrashes", spec.server_crashes);
   reader.recurring("controllerCrashes", spec.controller_crashes);
+  reader.recurring("nodeDeletions", spec.node_deletions);
+  reader.share("nodesDeletedWhileBinding", spec.nodes_deleted_while_binding);
+  if (reader.has("staleReads")) {
+    Reader stale(json["staleReads"], "faults.staleReads");
+    stale.share("share", spec.stale_reads.share);
+    stale.durations("lag", spec.stale_reads.lag);
+    PELTON_TRY(stale.finish({"share", "lag"}));
+  }
+  reader.durations("watchDelay", spec.watch_delay);
+  reader.share("duplicatedEvents", spec.duplicated_events);
+  reader.share("droppedWatches", spec.dropped_watches);
+  reader.recurring("slowWatchers", spec.slow_watchers);
+  if (reader.has("user")) PELTON_TRY(read_user(json["user"], spec.user));
   return reader.finish({"messageDelay", "lostMessages", "nodeDeaths", "partitions", "serverCrashes",
-                        "controllerCrashes"});
+                        "controllerCrashes", "nodeDeletions", "nodesDeletedWhileBinding",
+                        "staleReads", "watchDelay", "duplicatedEvents", "droppedWatches",
+                        "slowWatchers", "user"});
 }
 
 }  // namespace
+
+bool Spec::is_calm() const {
+  return !node_deaths && !server_crashes && !controller_crashes && !partitions && !node_deletions &&
+         lost_messages == 0 && nodes_deleted_while_binding == 0 && stale_reads.share == 0 &&
+         dropped_watches == 0 && watch_delay.high < Duration::milliseconds(500);
+}
 
 base::Result<Duration> parse_duration(std::string_view text) {
   static constexpr std::pair<std::string_view, int64_t> kUnits[] = {

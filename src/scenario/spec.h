@@ -12,10 +12,21 @@
 //     nodeDeaths: {every: 60s, downtime: 3s..40s}
 //     serverCrashes: {every: 45s, downtime: 1s..5s}
 //     controllerCrashes: {every: 30s, downtime: 0s..2s}
+//     nodeDeletions: {every: 60s}                       # the Node object, not the node
+//     nodesDeletedWhileBinding: 0.1                     # of gang bindings: at that very moment
+//     staleReads: {share: 0.2, lag: 100ms..3s}          # as a cached API server answers
+//     watchDelay: 0s..300ms
+//     duplicatedEvents: 0.01                            # told twice in a row
+//     droppedWatches: 0.002                             # of events: the watch ends there
+//     slowWatchers: {every: 30s, downtime: 5s..30s}     # one takes nothing for so long
+//     user: {deletesPods: {every: 20s}, deletesJobSets: {every: 60s}, edits: {every: 1s},
+//            suspends: {every: 30s, downtime: 1s..5s}, scales: {every: 10s}}
 //   expect: {within: 30m}
 //
 // Durations are "20ms", "5s", "2m"; "a..b" is drawn evenly from the seed. A fault that is not
-// named does not happen.
+// named does not happen. `cluster.history` is how many changes the server keeps for watches that
+// resume (fewer: they find their place gone more often). Disturbed watches and stale gets befall
+// the controllers and the nodes, stale lists the nodes alone, and nothing of it the user.
 #pragma once
 #include <map>
 #include <optional>
@@ -58,14 +69,38 @@ struct WorkloadSpec {
   int64_t max_restarts = 0;
 };
 
+/// Lists and gets of the controllers and nodes that show the state of a while ago.
+struct StaleReads {
+  double share = 0;
+  DurationRange lag;
+};
+
+/// What the user does besides submitting.
+struct UserSpec {
+  std::optional<Recurring> deletes_pods, deletes_jobsets;
+  std::optional<Recurring> edits;     ///< an annotation, by reading, changing and replacing
+  std::optional<Recurring> suspends;  ///< a JobSet, for the downtime
+  std::optional<Recurring> scales;    ///< a Job of the user's own
+};
+
 struct Spec {
   std::string name;
   int64_t nodes = 1;
   std::map<std::string, int64_t> accelerators;  ///< per node
+  int64_t history = 200'000;                    ///< changes that the server keeps for watches
   std::vector<WorkloadSpec> workload;
   DurationRange message_delay;
   double lost_messages = 0;  ///< share of exchanges that break, before or after they took effect
   std::optional<Recurring> node_deaths, server_crashes, controller_crashes, partitions;
+  std::optional<Recurring> node_deletions, slow_watchers;
+  double nodes_deleted_while_binding = 0;  ///< share of gang bindings
+  StaleReads stale_reads;
+  DurationRange watch_delay;
+  double duplicated_events = 0;  ///< share of watch events that come twice
+  double dropped_watches = 0;    ///< share of watch events after which the watch ends
+  UserSpec user;
+  /// Nothing that could make a healthy node look lost.
+  bool is_calm() const;
   base::Duration within = base::Duration::minutes(30);  ///< of virtual time, until all has ended
 };
 

@@ -56,6 +56,17 @@ std::vector<WorkloadItem> make_workload(const Spec& spec, base::Rng& rng) {
   return items;
 }
 
+Json make_job(const Spec& spec, const std::string& name, int64_t parallelism) {
+  const WorkloadSpec workload = spec.workload.empty() ? WorkloadSpec() : spec.workload.front();
+  return Json::object({{"apiVersion", "batch/v1"},
+                       {"kind", "Job"},
+                       {"metadata", Json::object({{"name", name}, {"namespace", "default"}})},
+                       {"spec", Json::object({{"parallelism", parallelism},
+                                              {"completions", 40},
+                                              {"backoffLimit", 1000},
+                                              {"template", pod_template(spec, workload, 0)}})}});
+}
+
 PodBehaviour draw_behaviour(const Spec& spec, const Json& pod, base::Rng rng) {
   auto entry = base::parse_int(api::label_of(pod, kEntryLabel));
   if (!entry.ok() || static_cast<size_t>(*entry) >= spec.workload.size()) return {};

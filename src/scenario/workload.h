@@ -18,6 +18,9 @@ struct WorkloadItem {
 /// All JobSets of the scenario, named after their place in the file.
 std::vector<WorkloadItem> make_workload(const Spec& spec, base::Rng& rng);
 
+/// A Job of its own whose pods are like those of the first entry; it may run many at once.
+base::Json make_job(const Spec& spec, const std::string& name, int64_t parallelism);
+
 /// How long the pod of such a JobSet works and how it ends.
 PodBehaviour draw_behaviour(const Spec& spec, const base::Json& pod, base::Rng rng);
 

@@ -6,7 +6,7 @@ set -euo pipefail
 pelton=$1
 run() { "$pelton" sim "$1" --seed "$2" --seeds "${3:-1}" -o json; }
 
-for scenario in scenarios/calm.yaml scenarios/gangs-under-faults.yaml; do
+for scenario in scenarios/calm.yaml scenarios/hostile.yaml; do
   first=$(run "$scenario" 5)
   second=$(run "$scenario" 5)
   if [[ $first != "$second" ]]; then

@@ -44,6 +44,13 @@ run_all_else() {
     note "$outcome" "$name" "see ./dev fuzz ${name#fuzz.}"
   done <"$fuzzed"
 
+  build_preset release pelton
+  if run_shown "Running 100 seeds of scenarios/wide.yaml" hundred_seeds scenarios/wide.yaml; then
+    note passed sim.wide.hundred
+  else
+    note failed sim.wide.hundred "run ./dev swarm, or build/release/pelton sim as shown above"
+  fi
+
   if clang-format-19 --version >/dev/null 2>&1 && ! (verb_format --check) >/dev/null 2>&1; then
     note failed format "run ./dev format"
   else
@@ -73,6 +80,7 @@ verb_test() {
   source tools/dev/fuzz.sh
   source tools/dev/format.sh
   source tools/dev/oracle.sh
+  source tools/dev/swarm.sh
   need_packages build run test ${all:+all format}
   need_kubectl
   need_api_clients
