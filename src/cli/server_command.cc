@@ -74,7 +74,8 @@ class Server {
     PELTON_ASSIGN(const std::string ca, world_.files.read(directory_.certificate("ca")));
     PELTON_ASSIGN(net::Credential client,
                   read_credential(world_.files, directory_, "apiserver-kubelet"));
-    PELTON_ASSIGN(auto to_agents, net::TlsContext::client({ca, std::move(client)}));
+    PELTON_ASSIGN(auto to_agents,
+                  net::TlsContext::client({.ca_pem = ca, .credential = std::move(client)}));
     kubelets_ = std::make_unique<KubeletHttps>(world_.network, world_.timers, to_agents);
     api_ = std::make_unique<apiserver::ApiServer>(
         world_.clock, world_.timers, world_.random, world_.log, *store_, api::Registry::builtin(),
