@@ -10,6 +10,7 @@
 #include "agent/container_record.h"
 #include "agent/device_ledger.h"
 #include "agent/event_recorder.h"
+#include "agent/object_watches.h"
 #include "agent/park.h"
 #include "agent/pod_lifecycle.h"
 #include "agent/sandbox_command.h"
@@ -45,6 +46,7 @@ struct AgentContext {
   DeviceLedger devices;
   AddressPool addresses;
   EventRecorder events;
+  ObjectWatches objects;
   Slots starts;  ///< AgentOptions::parallel_starts
 };
 

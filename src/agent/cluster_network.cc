@@ -98,6 +98,11 @@ done
 for lock in "$3"/nodes/*/pods/*/containers/*/*/lock; do
   if [ -e "$lock" ]; then flock -w 5 "$lock" true || true; fi
 done
+while read -r _ mount _; do
+  case "$mount" in */nodes/*/pods/*/volumes/*) ;; *) continue ;; esac
+  mount=$(printf '%b' "$mount")
+  case "$mount" in "$3"/nodes/*) umount "$mount" 2>/dev/null || true ;; esac
+done < /proc/mounts
 for file in "$2"/*/uts "$2"/*/ipc; do umount "$file" 2>/dev/null || true; done
 rm -rf "$2"
 rmdir /run/pelton 2>/dev/null || true

@@ -121,8 +121,9 @@ class FakeApi {
       return answer(sink, 201, get(path));
     }
     const std::string last = path.substr(path.rfind('/') + 1);
-    const bool is_collection =
-        last == "pods" || last == "nodes" || last == "services" || last == "endpointslices";
+    const bool is_collection = last == "pods" || last == "nodes" || last == "services" ||
+                               last == "endpointslices" || last == "configmaps" ||
+                               last == "secrets";
     if (request.method == "GET" && is_collection) {
       base::Json items = base::Json::array();
       for (const auto& [name, object] : objects_) {

@@ -94,6 +94,7 @@ void NodeAgent::start(std::function<void(base::Status)> started) {
             .devices = DeviceLedger(options_.machine.type.accelerators),
             .addresses = AddressPool(options_.machine.index),
             .events = EventRecorder(client_, world_.clock, "kubelet", options_.machine.node_name),
+            .objects = ObjectWatches(client_, world_.timers, world_.log, rng("objects")),
             .starts = Slots(options_.parallel_starts, world_.timers)});
         adopt_pods();
         const base::Status listening = listen();
@@ -142,16 +143,20 @@ std::function<void()> NodeAgent::forgets(const std::string& uid) {
   };
 }
 
+base::Rng NodeAgent::rng(std::string_view purpose) const {
+  return base::Rng(base::hash64(options_.machine.node_name,
+                                static_cast<uint64_t>(world_.clock.now().unix_ns())))
+      .fork(purpose);
+}
+
 void NodeAgent::begin() {
-  const base::Rng rng(base::hash64(options_.machine.node_name,
-                                   static_cast<uint64_t>(world_.clock.now().unix_ns())));
   const std::string& name = options_.machine.node_name;
   pods_ = std::make_unique<client::Informer>(
-      client_, cache_, world_.timers, world_.log, rng.fork("pods"), "Pod",
+      client_, cache_, world_.timers, world_.log, rng("pods"), "Pod",
       client::InformerOptions{.field_selector = "spec.nodeName=" + name,
                               .max_backoff = base::Duration::seconds(2)});
   node_ = std::make_unique<client::Informer>(
-      client_, cache_, world_.timers, world_.log, rng.fork("node"), "Node",
+      client_, cache_, world_.timers, world_.log, rng("node"), "Node",
       client::InformerOptions{.field_selector = "metadata.name=" + name,
                               .max_backoff = base::Duration::seconds(2)});
   register_node();

@@ -52,6 +52,7 @@ class NodeAgent {
 
  private:
   base::Status listen();
+  base::Rng rng(std::string_view purpose) const;
   void adopt_pods();
   void begin();
   void reconcile_soon();

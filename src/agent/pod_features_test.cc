@@ -215,6 +215,119 @@ TEST_F(PodFeaturesTest, FollowsALogThroughItsRotations) {
   EXPECT_GE(rotated_logs(world().files, *agent_->workers()[0]->attempt("main", false)).back(), 3);
 }
 
+/// The pod says in its log what it reads, each time that it is another text.
+constexpr const char* kTellChanges =
+    "last=; while :; do now=$(cat /conf/* 2>/dev/null | tr '\\n' ' '); if [ \"$now\" != \"$last\" "
+    "]; then echo \"[$now]\"; last=$now; fi; sleep 0.02; done";
+
+TEST_F(PodFeaturesTest, ShowsChangedConfigMapsSecretsAndLabelsInRunningContainers) {
+  const std::string settings = "/api/v1/namespaces/default/configmaps/settings";
+  const std::string key = "/api/v1/namespaces/default/secrets/key";
+  const auto object = [](const char* kind, const char* name, Json data) {
+    return Json::object(
+        {{"apiVersion", "v1"},
+         {"kind", kind},
+         {"metadata", Json::object({{"name", name}, {"namespace", "default"}, {"uid", name}})},
+         {"data", std::move(data)}});
+  };
+  api_.put(settings, object("ConfigMap", "settings", Json::object({{"color", "red"}})));
+  create_script("reader", kTellChanges,
+                "volumes: [{name: c, projected: {sources: [{configMap: {name: settings}}, "
+                "{secret: {name: key, optional: true}}, {downwardAPI: {items: [{path: who, "
+                "fieldRef: {fieldPath: \"metadata.labels['app']\"}}]}}]}}], container: "
+                "{volumeMounts: [{name: c, mountPath: /conf}]}");
+  wait_until("it reads", [&] { return output("reader").find("[redreader]\n") == 0; });
+  // One step: never one file new and the other old.
+  api_.put(settings,
+           object("ConfigMap", "settings", Json::object({{"color", "blue"}, {"shape", "round"}})));
+  wait_until("it reads the change",
+             [&] { return output("reader") == "[redreader]\n[blueroundreader]\n"; });
+  api_.put(key, object("Secret", "key", Json::object({{"token", "czNjcmV0"}})));
+  wait_until("an optional object appears", [&] {
+    return output("reader").ends_with(
+        "[blueroundreader]\n[blueround"
+        "s3cretreader]\n");
+  });
+  Json pod = api_.get(path_of("reader"));
+  pod.child("metadata").child("labels").set("app", "other");
+  api_.put(path_of("reader"), pod);
+  wait_until("its own label",
+             [&] { return output("reader").ends_with("[bluerounds3cretother]\n"); });
+
+  kill_agent();
+  api_.put(settings, object("ConfigMap", "settings", Json::object({{"color", "green"}})));
+  start_agent();
+  wait_until("what changed while no agent looked",
+             [&] { return output("reader").ends_with("[greens3cretother]\n"); });
+  api_.erase(settings);
+  wait_until("it is told that the object is gone", [&] {
+    return has_event("FailedMount",
+                     "MountVolume.SetUp failed for volume c: configmap \"settings\" not found");
+  });
+  EXPECT_TRUE(output("reader").ends_with("[greens3cretother]\n")) << "the old content stays";
+  EXPECT_EQ(phase("reader"), "Running");
+}
+
+TEST_F(PodFeaturesTest, AMemoryVolumeIsSharedLimitedAndGivenBack) {
+  const std::string mounts = "volumeMounts: [{name: m, mountPath: /mem}]";
+  create_pod(
+      "memory",
+      "{restartPolicy: Never, volumes: [{name: m, emptyDir: {medium: Memory, sizeLimit: "
+      "1Mi}}], initContainers: [{name: first, image: busybox, " +
+          mounts +
+          ", command: [sh, -c, 'stat -f -c %T /mem; echo kept > /mem/note']}], containers: "
+          "[{name: main, image: busybox, " +
+          mounts +
+          ", securityContext: {runAsUser: 1000}, command: [sh, -c, 'cat /mem/note; stat -f "
+          "-c %T /mem; head -c 2000000 /dev/zero > /mem/big; ls -l /mem/big; sleep 1000']}]}");
+  const std::string volume = PodPaths(node(), "uid-memory").volume("m");
+  const auto is_mounted = [&] {
+    return world().files.read("/proc/mounts")->find(" " + volume + " tmpfs ") != std::string::npos;
+  };
+  wait_until("it has written",
+             [&] { return output("memory").find("/mem/big\n") != std::string::npos; });
+  const std::string said = output("memory");
+  EXPECT_EQ(said.find("kept\ntmpfs\n"), 0u) << said;
+  EXPECT_NE(said.find("No space left on device"), std::string::npos) << said;
+  EXPECT_TRUE(is_mounted());
+  kill_agent();
+  start_agent();
+  EXPECT_TRUE(world().files.exists(volume + "/note"));
+  api_.remove_gracefully(path_of("memory"), 1);
+  wait_until("it is gone", [&] { return api_.get(path_of("memory")).is_null(); });
+  wait_until("its directory is gone",
+             [&] { return !world().files.exists(PodPaths(node(), "uid-memory").directory); });
+  EXPECT_FALSE(is_mounted());
+}
+
+TEST_F(PodFeaturesTest, MountsSubPathsAndFollowsNoLinkOutOfTheVolume) {
+  create_script(
+      "sub",
+      "cat /etc/app.conf; echo one > /a/f; ls -d /whole/x/y-sub; cat /whole/x/y-sub/f; "
+      "stat -c %a /a",
+      "volumes: [{name: e, emptyDir: {}}, {name: c, downwardAPI: {items: [{path: "
+      "deep/name, fieldRef: {fieldPath: metadata.name}}]}}], container: {env: [{name: ME, "
+      "value: sub}], volumeMounts: [{name: e, mountPath: /a, subPathExpr: 'x/y-$(ME)'}, "
+      "{name: e, mountPath: /whole}, {name: c, mountPath: /etc/app.conf, subPath: "
+      "deep/name}]}");
+  wait_for_phase("sub", "Succeeded");
+  EXPECT_EQ(output("sub"), "sub/whole/x/y-sub\none\n777\n");
+
+  create_pod(
+      "thief",
+      "{restartPolicy: Never, volumes: [{name: e, emptyDir: {}}], initContainers: [{name: "
+      "i, image: busybox, volumeMounts: [{name: e, mountPath: /e}], command: [sh, -c, 'ln -s "
+      "/ /e/out; ln -s . /e/in; mkdir /e/real']}], containers: [{name: main, image: busybox, "
+      "command: ['true'], volumeMounts: [{name: e, mountPath: /in, subPath: in/real}, "
+      "{name: e, mountPath: /host, subPath: out/root}]}]}");
+  wait_until("it is refused", [&] {
+    return container("thief").at("state.waiting.reason").as_string() ==
+           "CreateContainerConfigError";
+  });
+  EXPECT_EQ(container("thief").at("state.waiting.message").as_string(),
+            "subPath \"out/root\" leaves its volume");
+}
+
 TEST_F(PodFeaturesTest, APodIsEndedAtItsDeadline) {
   create_script("late", "sleep 1000", "activeDeadlineSeconds: 1");
   wait_for_phase("late", "Failed");

@@ -112,15 +112,30 @@ void note_volume(const Json& volume, ReferencedObjects& out) {
 }  // namespace
 
 ReferencedObjects referenced_objects(const Json& pod) {
-  ReferencedObjects out;
+  ReferencedObjects out = mounted_objects(pod);
   for (const char* list : {"initContainers", "containers"}) {
     for (const Json& container : pod["spec"][list].items()) note_container(container, out);
   }
+  return out;
+}
+
+ReferencedObjects mounted_objects(const Json& pod) {
+  ReferencedObjects out;
   for (const Json& volume : pod.at("spec.volumes").items()) {
     note_volume(volume, out);
     for (const Json& source : volume.at("projected.sources").items()) note_volume(source, out);
   }
   return out;
+}
+
+bool shows_metadata(const Json& pod) {
+  for (const Json& volume : pod.at("spec.volumes").items()) {
+    if (volume.contains("downwardAPI")) return true;
+    for (const Json& source : volume.at("projected.sources").items()) {
+      if (source.contains("downwardAPI")) return true;
+    }
+  }
+  return false;
 }
 
 void set_variable(Environment& env, const std::string& name, std::string value) {
@@ -200,9 +215,9 @@ base::Result<std::string> field_value(const Json& pod, const std::string& path,
     if (path == all) {  // of a downwardAPI volume
       std::string lines;
       for (const auto& [key, value] : values.members()) {
+        if (!lines.empty()) lines += '\n';
         lines += key + "=";
         base::append_json_string(lines, value.as_string());
-        lines += '\n';
       }
       return lines;
     }

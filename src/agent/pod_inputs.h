@@ -33,6 +33,10 @@ struct ReferencedObjects {
 };
 /// Every ConfigMap and Secret that the pod's containers or volumes name, optional or not.
 ReferencedObjects referenced_objects(const base::Json& pod);
+/// Those that its volumes name: what is followed while the pod runs.
+ReferencedObjects mounted_objects(const base::Json& pod);
+/// Whether a volume shows the pod's own metadata.
+bool shows_metadata(const base::Json& pod);
 
 /// In order of definition; a later definition of a name has replaced the earlier one.
 using Environment = std::vector<std::pair<std::string, std::string>>;
@@ -60,13 +64,14 @@ struct VolumeFile {
 };
 
 struct VolumePlan {
-  enum class Kind : uint8_t { Directory, HostPath };
+  enum class Kind : uint8_t { Directory, Memory, Content, HostPath };
   std::string name;
   Kind kind = Kind::Directory;
   std::string host_path;          ///< of HostPath
   std::string host_path_type;     ///< "", "Directory", "DirectoryOrCreate", "File", "FileOrCreate"
-  bool is_read_only = false;      ///< configMap, secret, projected, downwardAPI
-  std::vector<VolumeFile> files;  ///< of a Directory
+  std::vector<VolumeFile> files;  ///< of Content: configMap, secret, projected, downwardAPI
+  int64_t memory_bytes = 0;       ///< of Memory: how much it may hold
+  bool is_read_only() const { return kind == Kind::Content; }
 };
 
 /// What each volume of the pod is made of. NotFound names the volume and the ConfigMap, Secret or
@@ -74,6 +79,11 @@ struct VolumePlan {
 /// that would show the data directory.
 base::Result<std::vector<VolumePlan>> plan_volumes(const base::Json& pod, const PodInputs& inputs,
                                                    const std::string& data_directory);
+
+/// The same without the content of files and the size of memory: enough to mount volumes that have
+/// been made, also when what they show is gone by now.
+base::Result<std::vector<VolumePlan>> plan_mounts(const base::Json& pod,
+                                                  const std::string& data_directory);
 
 /// The value of a fieldRef, e.g. metadata.labels['app']. InvalidArgument: no such field.
 base::Result<std::string> field_value(const base::Json& pod, const std::string& field_path,

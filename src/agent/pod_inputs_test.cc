@@ -98,12 +98,12 @@ TEST(PodInputs, PlansVolumesWithPathsAndModes) {
   ASSERT_TRUE(volumes.ok()) << volumes.status().to_string();
   ASSERT_EQ(volumes->size(), 4u);
   EXPECT_TRUE((*volumes)[0].files.empty());
-  EXPECT_FALSE((*volumes)[0].is_read_only);
+  EXPECT_EQ((*volumes)[0].kind, VolumePlan::Kind::Directory);
   EXPECT_EQ((*volumes)[1].files, (std::vector<VolumeFile>{{"bin/run", "echo hi", 0755}}));
   EXPECT_EQ((*volumes)[2].files, (std::vector<VolumeFile>{{"color", "red", 0644},
                                                           {"run.sh", "echo hi", 0644},
                                                           {"token", "secret", 0644},
-                                                          {"labels", "app=\"web\"\n", 0644}}));
+                                                          {"labels", "app=\"web\"", 0644}}));
   EXPECT_EQ((*volumes)[3].host_path, "/srv/data");
 }
 
@@ -121,6 +121,45 @@ TEST(PodInputs, RefusesVolumesThatWouldShowTheDataDirectory) {
   EXPECT_FALSE(plan_volumes(escape, inputs(), "/data").ok());
   const Json claim = yaml("{spec: {volumes: [{name: v, persistentVolumeClaim: {claimName: c}}]}}");
   EXPECT_EQ(plan_volumes(claim, {}, "/data").status().code(), base::Code::Unimplemented);
+}
+
+TEST(PodInputs, SizesMemoryByTheLeastOfSizeLimitThePodsLimitsAndTheNode) {
+  const auto bytes_of = [](const std::string& empty_dir, const std::string& containers) {
+    const Json pod =
+        yaml("{spec: {volumes: [{name: m, emptyDir: " + empty_dir + "}], " + containers + "}}");
+    const auto plans = plan_volumes(pod, inputs(), "/data");
+    EXPECT_TRUE(plans.ok()) << plans.status().to_string();
+    EXPECT_EQ(plans->at(0).kind, VolumePlan::Kind::Memory);
+    return plans->at(0).memory_bytes;
+  };
+  const std::string unlimited = "containers: [{name: a}]";
+  const std::string limited =
+      "containers: [{name: a, resources: {limits: {memory: 300Mi}}}, {name: b, resources: "
+      "{limits: {memory: 200Mi}}}], initContainers: [{name: i, resources: {limits: {memory: "
+      "400Mi}}}]";
+  EXPECT_EQ(bytes_of("{medium: Memory}", unlimited), int64_t{4} << 30);
+  EXPECT_EQ(bytes_of("{medium: Memory}", limited), int64_t{500} << 20);
+  EXPECT_EQ(bytes_of("{medium: Memory, sizeLimit: 64Mi}", limited), int64_t{64} << 20);
+  EXPECT_EQ(bytes_of("{medium: Memory, sizeLimit: 1Gi}", limited), int64_t{500} << 20);
+  const Json huge = yaml("{spec: {volumes: [{name: m, emptyDir: {medium: HugePages}}]}}");
+  EXPECT_EQ(plan_volumes(huge, inputs(), "/data").status().code(), base::Code::Unimplemented);
+}
+
+TEST(PodInputs, SaysWhyATokenIsNotProjected) {
+  const Json pod = yaml(
+      "{spec: {volumes: [{name: t, projected: {sources: [{serviceAccountToken: {path: "
+      "token}}]}}]}}");
+  const auto plans = plan_volumes(pod, inputs(), "/data");
+  EXPECT_EQ(plans.status().code(), base::Code::Unimplemented);
+  EXPECT_NE(plans.status().message().find("volume t: a projected serviceAccountToken is not"),
+            std::string::npos)
+      << plans.status().message();
+}
+
+TEST(PodInputs, TellsWhatVolumesShowFromWhatOnlyTheEnvironmentNames) {
+  EXPECT_EQ(mounted_objects(yaml(kPod)).secrets, (std::set<std::string>{"key"}));
+  EXPECT_TRUE(shows_metadata(yaml(kPod)));
+  EXPECT_FALSE(shows_metadata(yaml("{spec: {volumes: [{name: c, configMap: {name: x}}]}}")));
 }
 
 TEST(PodInputs, FindsEveryReferencedObject) {

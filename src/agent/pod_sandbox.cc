@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/pod_sandbox.h"
 
+#include "agent/fetch_inputs.h"
 #include "agent/host_facts.h"
 #include "agent/pod_etc.h"
 #include "api/object.h"
@@ -10,8 +11,6 @@ namespace {
 
 using base::Json;
 
-constexpr uint32_t kModeOpen = 0777;
-constexpr uint32_t kModeDirectory = 0755;
 constexpr uint32_t kModeText = 0644;
 constexpr uint32_t kModeOpenFile = 0666;
 
@@ -26,76 +25,40 @@ base::Status write_text(world::Files& files, const std::string& path, std::strin
   return files.set_mode(path, mode);
 }
 
-/// Makes the directories of `path` below `root`, each with `mode`.
-base::Status make_open_directories(world::Files& files, const std::string& root,
-                                   const std::string& path, uint32_t mode) {
-  PELTON_TRY(files.make_directories(root));
-  PELTON_TRY(files.set_mode(root, mode));
-  for (size_t at = path.find('/'); at != std::string::npos; at = path.find('/', at + 1)) {
-    const std::string directory = root + "/" + path.substr(0, at);
-    PELTON_TRY(files.make_directories(directory));
-    PELTON_TRY(files.set_mode(directory, mode));
-  }
-  return base::ok();
-}
-
-base::Status make_host_path(world::Files& files, const VolumePlan& plan) {
-  const std::string& path = plan.host_path;
-  const bool is_there = files.exists(path);
-  if (plan.host_path_type == "DirectoryOrCreate") {
-    if (is_there) return base::ok();
-    PELTON_TRY(files.make_directories(path));
-    return files.set_mode(path, kModeDirectory);
-  }
-  if (plan.host_path_type == "FileOrCreate") {
-    return is_there ? base::ok() : write_text(files, path, "", kModeText);
-  }
-  if (is_there) return base::ok();
-  return base::not_found("volume " + plan.name + ": hostPath " + path +
-                         " is not there; make it, or use type: DirectoryOrCreate");
-}
-
-/// One shared counter over several fetches.
-struct Fetch {
-  PodInputs inputs;
-  size_t open = 1;
-  base::Status failure;
-  std::function<void(base::Result<PodInputs>)> done;
-};
-
-void finish_one(const std::shared_ptr<Fetch>& fetch) {
-  if (--fetch->open > 0) return;
-  if (!fetch->failure.ok()) return fetch->done(fetch->failure);
-  fetch->done(std::move(fetch->inputs));
-}
-
 }  // namespace
 
 PodSandbox::PodSandbox(AgentContext& context, const PodPaths& paths, const PodRecord& record)
-    : context_(context), paths_(paths), record_(record) {}
+    : context_(context), paths_(paths), record_(record), volumes_(context, paths, record) {}
 
 void PodSandbox::prepare(std::function<void(base::Status)> done) {
   fetch_inputs([this, done = std::move(done)](base::Result<PodInputs> inputs) {
     if (!inputs.ok()) return done(named(inputs.status(), "FailedMount"));
-    base::Status status = make_volumes(*inputs);
-    if (!status.ok()) return done(named(status, "FailedMount"));
-    status = make_etc();
-    if (!status.ok()) return done(named(status, "FailedCreatePodSandBox"));
-    const PodAttachment attachment{.uid = api::uid_of(record_.pod),
-                                   .hostname = pod_hostname(record_.pod),
-                                   .address = record_.address};
-    attach_pod(context_.world.processes, context_.network, attachment,
-               [done, alive = std::weak_ptr(alive_)](base::Status attached) {
-                 if (alive.expired()) return;
-                 done(attached.ok() ? attached : named(attached, "FailedCreatePodSandBox"));
-               });
+    volumes_.make(*inputs, [this, done](const base::Status& made) {
+      if (!made.ok()) return done(named(made, "FailedMount"));
+      attach(done);
+    });
   });
+}
+
+void PodSandbox::attach(std::function<void(base::Status)> done) {
+  const base::Status status = make_etc();
+  if (!status.ok()) return done(named(status, "FailedCreatePodSandBox"));
+  const PodAttachment attachment{.uid = api::uid_of(record_.pod),
+                                 .hostname = pod_hostname(record_.pod),
+                                 .address = record_.address};
+  attach_pod(context_.world.processes, context_.network, attachment,
+             [done = std::move(done), alive = std::weak_ptr(alive_)](base::Status attached) {
+               if (alive.expired()) return;
+               done(attached.ok() ? attached : named(attached, "FailedCreatePodSandBox"));
+             });
 }
 
 void PodSandbox::tear_down(std::function<void(base::Status)> done) {
   detach_pod(context_.world.processes, context_.network, api::uid_of(record_.pod),
-             [done = std::move(done), alive = std::weak_ptr(alive_)](base::Status status) {
-               if (!alive.expired()) done(std::move(status));
+             [this, done = std::move(done), alive = std::weak_ptr(alive_)](base::Status status) {
+               if (alive.expired()) return;
+               if (!status.ok()) return done(std::move(status));
+               volumes_.release(done);
              });
 }
 
@@ -106,55 +69,11 @@ bool PodSandbox::has_namespaces() const {
 }
 
 void PodSandbox::fetch_inputs(std::function<void(base::Result<PodInputs>)> done) {
-  auto fetch = std::make_shared<Fetch>();
-  fetch->done = [done = std::move(done),
-                 alive = std::weak_ptr(alive_)](base::Result<PodInputs> inputs) {
-    if (!alive.expired()) done(std::move(inputs));
-  };
-  const Machine& machine = context_.options.machine;
-  fetch->inputs.node_name = machine.node_name;
-  fetch->inputs.host_address = context_.options.host_address;
-  fetch->inputs.pod_address = record_.address;
-  fetch->inputs.node_cpu = machine.type.cpu;
-  fetch->inputs.node_memory = machine.type.memory;
-  const ReferencedObjects referenced = referenced_objects(record_.pod);
-  const auto get = [&](const char* kind, const std::string& name, bool is_secret) {
-    ++fetch->open;
-    context_.client.get({kind, api::namespace_of(record_.pod), name},
-                        [fetch, name, is_secret](base::Result<Json> object) {
-                          auto& objects =
-                              is_secret ? fetch->inputs.secrets : fetch->inputs.config_maps;
-                          if (object.ok()) {
-                            objects[name] = std::move(object).value();
-                          } else if (object.status().code() != base::Code::NotFound) {
-                            fetch->failure = object.status();
-                          }
-                          finish_one(fetch);
-                        });
-  };
-  for (const std::string& name : referenced.config_maps) get("ConfigMap", name, false);
-  for (const std::string& name : referenced.secrets) get("Secret", name, true);
-  context_.world.timers.post([fetch] { finish_one(fetch); });
-}
-
-base::Status PodSandbox::make_volumes(const PodInputs& inputs) {
-  world::Files& files = context_.world.files;
-  PELTON_ASSIGN(const auto plans,
-                plan_volumes(record_.pod, inputs, context_.options.data_directory));
-  for (const VolumePlan& plan : plans) {
-    if (plan.kind == VolumePlan::Kind::HostPath) {
-      PELTON_TRY(make_host_path(files, plan));
-      continue;
-    }
-    const std::string root = paths_.volume(plan.name);
-    const uint32_t mode = plan.is_read_only ? kModeDirectory : kModeOpen;
-    PELTON_TRY(make_open_directories(files, root, "", mode));
-    for (const VolumeFile& file : plan.files) {
-      PELTON_TRY(make_open_directories(files, root, file.path, mode));
-      PELTON_TRY(write_text(files, root + "/" + file.path, file.bytes, file.mode));
-    }
-  }
-  return base::ok();
+  fetch_pod_inputs(
+      context_, record_,
+      [done = std::move(done), alive = std::weak_ptr(alive_)](base::Result<PodInputs> inputs) {
+        if (!alive.expired()) done(std::move(inputs));
+      });
 }
 
 base::Status PodSandbox::make_etc() {
@@ -213,7 +132,7 @@ base::Result<ShimOrder> PodSandbox::order_of(const Json& container, int attempt,
                             " states no command, and an image here is a file system without a "
                             "default command; add command: [...]");
   }
-  status = add_volumes(container, inputs, spec, *built);
+  status = volumes_.add_mounts(container, *built, spec.mounts);
   if (!status.ok()) return named(status, "CreateContainerConfigError");
   status = add_termination_message(container, attempt, spec);
   if (!status.ok()) return named(status, "CreateContainerConfigError");
@@ -253,40 +172,6 @@ base::Status PodSandbox::add_image(const ImageRule& image, SandboxSpec& spec, En
   for (const char* file : {"hosts", "hostname", "resolv.conf"}) {
     spec.mounts.push_back(
         {.from = paths_.etc(file), .to = std::string("/etc/") + file, .is_file = true});
-  }
-  return base::ok();
-}
-
-base::Status PodSandbox::add_volumes(const Json& container, const PodInputs& inputs,
-                                     SandboxSpec& spec, const Environment& env) {
-  PELTON_ASSIGN(const auto plans,
-                plan_volumes(record_.pod, inputs, context_.options.data_directory));
-  for (const Json& mount : container["volumeMounts"].items()) {
-    const std::string& name = mount["name"].as_string();
-    const VolumePlan* plan = nullptr;
-    for (const VolumePlan& candidate : plans) {
-      if (candidate.name == name) plan = &candidate;
-    }
-    if (plan == nullptr) return base::not_found("the pod has no volume \"" + name + "\"");
-    std::string from =
-        plan->kind == VolumePlan::Kind::HostPath ? plan->host_path : paths_.volume(plan->name);
-    const std::string& expression = mount["subPathExpr"].as_string();
-    const std::string sub_path =
-        expression.empty() ? mount["subPath"].as_string() : expand_variables(expression, env);
-    if (!sub_path.empty()) {
-      if (sub_path.starts_with('/') || ("/" + sub_path + "/").find("/../") != std::string::npos) {
-        return base::invalid_argument("subPath \"" + sub_path + "\" leaves its volume");
-      }
-      from += "/" + sub_path;
-      if (!context_.world.files.exists(from)) {
-        PELTON_TRY(context_.world.files.make_directories(from));
-      }
-    }
-    std::string to = mount["mountPath"].as_string();
-    while (to.size() > 1 && to.ends_with('/')) to.pop_back();
-    spec.mounts.push_back({.from = std::move(from),
-                           .to = std::move(to),
-                           .is_read_only = plan->is_read_only || mount["readOnly"].as_bool()});
   }
   return base::ok();
 }

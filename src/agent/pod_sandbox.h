@@ -11,6 +11,7 @@
 #include "agent/container_record.h"
 #include "agent/pod_inputs.h"
 #include "agent/pod_record.h"
+#include "agent/pod_volumes.h"
 
 namespace pelton::agent {
 
@@ -23,6 +24,7 @@ class PodSandbox {
   /// error says in its reason() what a kubelet would call it: FailedMount, FailedCreatePodSandBox.
   void prepare(std::function<void(base::Status)> done);
   void tear_down(std::function<void(base::Status)> done);
+  PodVolumes& volumes() { return volumes_; }
   /// Whether the namespaces are there, whoever made them.
   bool has_namespaces() const;
 
@@ -33,19 +35,18 @@ class PodSandbox {
 
  private:
   void fetch_inputs(std::function<void(base::Result<PodInputs>)> done);
-  base::Status make_volumes(const PodInputs& inputs);
+  void attach(std::function<void(base::Status)> done);
   base::Status make_etc();
   base::Result<ShimOrder> order_of(const base::Json& container, int attempt, const ImageRule& image,
                                    const RootTree& root, const PodInputs& inputs);
   base::Status add_image(const ImageRule& image, SandboxSpec& spec, Environment& env);
-  base::Status add_volumes(const base::Json& container, const PodInputs& inputs, SandboxSpec& spec,
-                           const Environment& env);
   base::Status add_termination_message(const base::Json& container, int attempt, SandboxSpec& spec);
   void add_identity(SandboxSpec& spec, const base::Json& container);
 
   AgentContext& context_;
   PodPaths paths_;
   const PodRecord& record_;
+  PodVolumes volumes_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -1,172 +1,204 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/pod_inputs.h"
-#include "base/strings.h"
+#include "agent/pod_volumes.h"
+
+#include "agent/atomic_volume.h"
+#include "agent/fetch_inputs.h"
+#include "agent/memory_volumes.h"
+#include "api/object.h"
 
 namespace pelton::agent {
 namespace {
 
 using base::Json;
 
-bool is_within(const std::string& path, const std::string& directory) {
-  return path == directory || (path.starts_with(directory) &&
-                               (directory.ends_with('/') || path[directory.size()] == '/'));
+constexpr uint32_t kModeOpen = 0777;
+constexpr uint32_t kModeDirectory = 0755;
+constexpr uint32_t kModeText = 0644;
+
+base::Status make_host_path(world::Files& files, const VolumePlan& plan) {
+  const std::string& path = plan.host_path;
+  const bool is_there = files.exists(path);
+  if (plan.host_path_type == "DirectoryOrCreate") {
+    if (is_there) return base::ok();
+    PELTON_TRY(files.make_directories(path));
+    return files.set_mode(path, kModeDirectory);
+  }
+  if (plan.host_path_type == "FileOrCreate") {
+    if (is_there) return base::ok();
+    PELTON_TRY(files.replace(path, ""));
+    return files.set_mode(path, kModeText);
+  }
+  if (is_there) return base::ok();
+  return base::not_found("hostPath " + path +
+                         " is not there; make it, or use type: DirectoryOrCreate");
 }
 
-base::Status check_relative(const std::string& path) {
-  if (path.empty() || path.starts_with('/')) {
-    return base::invalid_argument("path \"" + path + "\" must be relative");
-  }
-  for (const std::string_view part : base::split(path, '/')) {
-    if (part == "..") return base::invalid_argument("path \"" + path + "\" must not contain '..'");
-  }
-  return base::ok();
-}
-
-base::Result<std::string> decode(const Json& value, bool is_base64) {
-  if (!is_base64) return value.as_string();
-  return base::base64_decode(value.as_string());
-}
-
-/// The files of a configMap or secret source: all keys, or those that `items` names.
-base::Status add_keys(const Json& source, bool is_secret, uint32_t default_mode,
-                      const PodInputs& inputs, std::vector<VolumeFile>& files) {
-  const Json* secret_name = source.find("secretName");
-  const std::string& name = (secret_name != nullptr ? *secret_name : source["name"]).as_string();
-  const std::string what = std::string(is_secret ? "secret" : "configmap") + " \"" + name + "\"";
-  const bool is_optional = source["optional"].as_bool();
-  const auto& objects = is_secret ? inputs.secrets : inputs.config_maps;
-  const auto object = objects.find(name);
-  if (object == objects.end()) {
-    return is_optional ? base::ok() : base::not_found(what + " not found");
-  }
-  const Json& data = object->second["data"];
-  const Json& binary = object->second["binaryData"];
-  const Json& items = source["items"];
-  if (items.is_null()) {
-    for (const Json* part : {&data, &binary}) {
-      for (const auto& [key, value] : part->members()) {
-        PELTON_ASSIGN(std::string bytes, decode(value, is_secret || part == &binary));
-        files.push_back({key, std::move(bytes), default_mode});
-      }
-    }
-    return base::ok();
-  }
-  for (const Json& item : items.items()) {
-    const std::string& key = item["key"].as_string();
-    const Json* value = data.find(key);
-    const bool is_binary = value == nullptr;
-    if (is_binary) value = binary.find(key);
-    if (value == nullptr) {
-      if (is_optional) continue;
-      return base::not_found(what + " has no key \"" + key + "\"");
-    }
-    PELTON_TRY(check_relative(item["path"].as_string()));
-    PELTON_ASSIGN(std::string bytes, decode(*value, is_secret || is_binary));
-    files.push_back({item["path"].as_string(), std::move(bytes),
-                     static_cast<uint32_t>(item["mode"].as_int(default_mode))});
-  }
-  return base::ok();
-}
-
-base::Status add_downward(const Json& pod, const Json& source, uint32_t default_mode,
-                          const PodInputs& inputs, std::vector<VolumeFile>& files) {
-  for (const Json& item : source["items"].items()) {
-    PELTON_TRY(check_relative(item["path"].as_string()));
-    std::string text;
-    if (const Json* ref = item.find("fieldRef")) {
-      PELTON_ASSIGN(text, field_value(pod, (*ref)["fieldPath"].as_string(), inputs));
-    } else {
-      PELTON_ASSIGN(text, resource_value(pod, Json(), item["resourceFieldRef"], inputs));
-    }
-    files.push_back({item["path"].as_string(), std::move(text),
-                     static_cast<uint32_t>(item["mode"].as_int(default_mode))});
-  }
-  return base::ok();
-}
-
-/// A source of a volume or of a projection; false where it is none of these.
-base::Result<bool> add_source(const Json& pod, const Json& volume, uint32_t mode,
-                              const PodInputs& inputs, std::vector<VolumeFile>& files) {
-  if (const Json* source = volume.find("configMap")) {
-    PELTON_TRY(add_keys(*source, false, mode, inputs, files));
-  } else if (const Json* secret = volume.find("secret")) {
-    PELTON_TRY(add_keys(*secret, true, mode, inputs, files));
-  } else if (const Json* downward = volume.find("downwardAPI")) {
-    PELTON_TRY(add_downward(pod, *downward, mode, inputs, files));
-  } else {
-    return false;
-  }
-  return true;
-}
-
-base::Status plan_host_path(const Json& source, const std::string& data_directory,
-                            VolumePlan& plan) {
-  plan.kind = VolumePlan::Kind::HostPath;
-  plan.host_path = source["path"].as_string();
-  plan.host_path_type = source["type"].as_string();
-  while (plan.host_path.size() > 1 && plan.host_path.ends_with('/')) plan.host_path.pop_back();
-  if (!plan.host_path.starts_with('/')) {
-    return base::invalid_argument("hostPath \"" + plan.host_path + "\" must be absolute");
-  }
-  for (const std::string_view part : base::split(plan.host_path, '/')) {
-    if (part == "..") {
-      return base::invalid_argument("hostPath \"" + plan.host_path + "\" must not contain '..'");
-    }
-  }
-  if (is_within(data_directory, plan.host_path) || is_within(plan.host_path, data_directory)) {
-    return {base::Code::Forbidden, "hostPath " + plan.host_path +
-                                       " would show the cluster's data directory " +
-                                       data_directory + "; use another directory"};
-  }
-  return base::ok();
-}
-
-base::Status plan_volume(const Json& pod, const Json& volume, const PodInputs& inputs,
-                         const std::string& data_directory, VolumePlan& plan) {
-  if (volume.contains("emptyDir")) return base::ok();
-  if (const Json* source = volume.find("hostPath")) {
-    return plan_host_path(*source, data_directory, plan);
-  }
-  plan.is_read_only = true;
-  for (const char* kind : {"configMap", "secret", "downwardAPI", "projected"}) {
-    const Json* source = volume.find(kind);
-    if (source == nullptr) continue;
-    const auto mode = static_cast<uint32_t>((*source)["defaultMode"].as_int(0644));
-    if (std::string_view(kind) != "projected") {
-      return add_source(pod, volume, mode, inputs, plan.files).status();
-    }
-    for (const Json& part : (*source)["sources"].items()) {
-      PELTON_ASSIGN(const bool is_known, add_source(pod, part, mode, inputs, plan.files));
-      if (!is_known) {
-        return {base::Code::Unimplemented,
-                "a projected source that is neither configMap, secret "
-                "nor downwardAPI is not offered"};
-      }
-    }
-    return base::ok();
-  }
-  for (const auto& [name, value] : volume.members()) {
-    if (name == "name") continue;
-    return {base::Code::Unimplemented,
-            name +
-                " is not offered; there are emptyDir, configMap, secret, projected, downwardAPI "
-                "and hostPath"};
-  }
-  return base::ok();  // no source at all is an emptyDir
+bool is_below(const std::string& path, const std::string& root) {
+  return path == root || path.starts_with(root == "/" ? root : root + "/");
 }
 
 }  // namespace
 
-base::Result<std::vector<VolumePlan>> plan_volumes(const Json& pod, const PodInputs& inputs,
-                                                   const std::string& data_directory) {
-  std::vector<VolumePlan> plans;
-  for (const Json& volume : pod.at("spec.volumes").items()) {
-    VolumePlan plan{.name = volume["name"].as_string()};
-    base::Status status = plan_volume(pod, volume, inputs, data_directory, plan);
-    if (!status.ok()) return std::move(status).with("volume " + plan.name);
-    plans.push_back(std::move(plan));
+base::Result<std::string> resolve_sub_path(world::Files& files, const std::string& root,
+                                           const std::string& sub_path, uint32_t mode) {
+  const base::Status leaves =
+      base::invalid_argument("subPath \"" + sub_path + "\" leaves its volume");
+  if (sub_path.starts_with('/')) return leaves;
+  PELTON_ASSIGN(const std::string real_root, files.real_path(root));
+  std::string path = real_root;
+  for (const std::string_view part : base::split(sub_path, '/')) {
+    if (part == "..") return leaves;
+    if (part.empty() || part == ".") continue;
+    const std::string next = path + "/" + std::string(part);
+    if (!files.exists(next)) {
+      // A link that leads nowhere is there all the same: then this fails.
+      PELTON_TRY(files.make_directories(next));
+      PELTON_TRY(files.set_mode(next, mode));
+    }
+    PELTON_ASSIGN(path, files.real_path(next));
+    if (!is_below(path, real_root)) return leaves;
   }
-  return plans;
+  return path;
+}
+
+PodVolumes::PodVolumes(AgentContext& context, const PodPaths& paths, const PodRecord& record)
+    : context_(context), paths_(paths), record_(record) {}
+
+void PodVolumes::make(const PodInputs& inputs, std::function<void(base::Status)> done) {
+  std::vector<VolumePlan> plans;
+  const base::Status status = write(inputs, plans);
+  if (!status.ok()) return done(status);
+  std::vector<MemoryMount> mounts;
+  for (const VolumePlan& plan : plans) {
+    if (plan.kind != VolumePlan::Kind::Memory) continue;
+    mounts.push_back({paths_.volume(plan.name), plan.memory_bytes});
+  }
+  mount_memory_volumes(context_.world.processes, mounts,
+                       [done = std::move(done), alive = std::weak_ptr(alive_)](base::Status made) {
+                         if (!alive.expired()) done(std::move(made));
+                       });
+}
+
+base::Status PodVolumes::write(const PodInputs& inputs, std::vector<VolumePlan>& plans) {
+  world::Files& files = context_.world.files;
+  PELTON_ASSIGN(plans, plan_volumes(record_.pod, inputs, context_.options.data_directory));
+  for (const VolumePlan& plan : plans) {
+    base::Status status;
+    const std::string root = paths_.volume(plan.name);
+    switch (plan.kind) {
+      case VolumePlan::Kind::HostPath:
+        status = make_host_path(files, plan);
+        break;
+      case VolumePlan::Kind::Content:
+        status = write_atomic_volume(files, root, plan.files, context_.world.clock.now()).status();
+        break;
+      case VolumePlan::Kind::Directory:
+      case VolumePlan::Kind::Memory:
+        status = files.make_directories(root);
+        if (status.ok()) status = files.set_mode(root, kModeOpen);
+        break;
+    }
+    if (!status.ok()) return std::move(status).with("volume " + plan.name);
+  }
+  note_shown(inputs);
+  return base::ok();
+}
+
+void PodVolumes::note_shown(const PodInputs& inputs) {
+  const auto note = [&](const char* kind, const std::set<std::string>& names,
+                        const std::map<std::string, Json>& objects) {
+    for (const std::string& name : names) {
+      const auto it = objects.find(name);
+      shown_[{kind, api::namespace_of(record_.pod), name}] =
+          it == objects.end() ? 0 : client::revision_of(it->second);
+    }
+  };
+  const ReferencedObjects mounted = mounted_objects(record_.pod);
+  note("ConfigMap", mounted.config_maps, inputs.config_maps);
+  note("Secret", mounted.secrets, inputs.secrets);
+}
+
+void PodVolumes::follow(std::function<void(const base::Status&)> failed) {
+  failed_ = std::move(failed);
+  const ReferencedObjects mounted = mounted_objects(record_.pod);
+  const auto watch = [this](const char* kind, const std::set<std::string>& names) {
+    for (const std::string& name : names) {
+      const client::ObjectKey key{kind, api::namespace_of(record_.pod), name};
+      watches_.push_back(context_.objects.watch(key, [this, key](uint64_t revision) {
+        const auto it = shown_.find(key);
+        if (it == shown_.end() || it->second != revision) show();
+      }));
+    }
+  };
+  watches_.clear();
+  watch("ConfigMap", mounted.config_maps);
+  watch("Secret", mounted.secrets);
+}
+
+void PodVolumes::refresh() {
+  if (failed_ && shows_metadata(record_.pod)) show();
+}
+
+/// One at a time; what changes meanwhile is looked at afterwards.
+void PodVolumes::show() {
+  if (!failed_) return;
+  is_outdated_ = true;
+  if (is_showing_) return;
+  is_showing_ = true;
+  is_outdated_ = false;
+  fetch_pod_inputs(
+      context_, record_, [this, alive = std::weak_ptr(alive_)](base::Result<PodInputs> inputs) {
+        if (alive.expired()) return;
+        is_showing_ = false;
+        if (!failed_) return;
+        std::vector<VolumePlan> plans;
+        const base::Status status = inputs.ok() ? write(*inputs, plans) : inputs.status();
+        if (!status.ok()) failed_(status);
+        if (is_outdated_) show();
+      });
+}
+
+void PodVolumes::release(std::function<void(base::Status)> done) {
+  failed_ = nullptr;
+  watches_.clear();
+  std::vector<std::string> mounted;
+  for (const Json& volume : record_.pod.at("spec.volumes").items()) {
+    if (volume.at("emptyDir.medium").as_string() != "Memory") continue;
+    mounted.push_back(paths_.volume(volume["name"].as_string()));
+  }
+  unmount_memory_volumes(context_.world.processes, mounted,
+                         [done = std::move(done), alive = std::weak_ptr(alive_)](base::Status s) {
+                           if (!alive.expired()) done(std::move(s));
+                         });
+}
+
+base::Status PodVolumes::add_mounts(const Json& container, const Environment& env,
+                                    std::vector<Mount>& mounts) {
+  world::Files& files = context_.world.files;
+  PELTON_ASSIGN(const auto plans, plan_mounts(record_.pod, context_.options.data_directory));
+  for (const Json& mount : container["volumeMounts"].items()) {
+    const std::string& name = mount["name"].as_string();
+    const VolumePlan* plan = nullptr;
+    for (const VolumePlan& candidate : plans) {
+      if (candidate.name == name) plan = &candidate;
+    }
+    if (plan == nullptr) return base::not_found("the pod has no volume \"" + name + "\"");
+    const bool is_host_path = plan->kind == VolumePlan::Kind::HostPath;
+    std::string from = is_host_path ? plan->host_path : paths_.volume(plan->name);
+    const std::string& expression = mount["subPathExpr"].as_string();
+    const std::string sub_path =
+        expression.empty() ? mount["subPath"].as_string() : expand_variables(expression, env);
+    if (!sub_path.empty()) {
+      PELTON_ASSIGN(
+          from, resolve_sub_path(files, from, sub_path, is_host_path ? kModeDirectory : kModeOpen));
+    }
+    std::string to = mount["mountPath"].as_string();
+    while (to.size() > 1 && to.ends_with('/')) to.pop_back();
+    mounts.push_back({.from = std::move(from),
+                      .to = std::move(to),
+                      .is_read_only = plan->is_read_only() || mount["readOnly"].as_bool()});
+  }
+  return base::ok();
 }
 
 }  // namespace pelton::agent

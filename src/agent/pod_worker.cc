@@ -103,12 +103,18 @@ void PodWorker::adopt_containers() {
     }
   }
   // Without any attempt the preparation may have been cut short: it is done again.
-  if (!containers_.empty() && sandbox_.has_namespaces()) observed_.sandbox = Sandbox::Ready;
+  if (containers_.empty() || !sandbox_.has_namespaces()) return;
+  observed_.sandbox = Sandbox::Ready;
+  follow_volumes();
 }
 
 void PodWorker::update(const Json& pod) {
   const bool was_being_deleted = api::is_being_deleted(record_.pod);
+  const bool has_new_metadata =
+      record_.pod["metadata"]["labels"] != pod["metadata"]["labels"] ||
+      record_.pod["metadata"]["annotations"] != pod["metadata"]["annotations"];
   record_.pod = pod;
+  if (has_new_metadata) sandbox_.volumes().refresh();
   is_known_to_api_ = true;
   if (!was_being_deleted && api::is_being_deleted(pod)) {
     for (auto& [name, container] : containers_) {
@@ -253,6 +259,7 @@ void PodWorker::prepare_sandbox() {
       if (status.ok()) {
         observed_.sandbox = Sandbox::Ready;
         observed_.sandbox_failure.reset();
+        follow_volumes();
       } else {
         observed_.sandbox = Sandbox::Failed;
         observed_.sandbox_failure =
@@ -261,6 +268,12 @@ void PodWorker::prepare_sandbox() {
       }
       sync_soon();
     });
+  });
+}
+
+void PodWorker::follow_volumes() {
+  sandbox_.volumes().follow([this](const base::Status& why) {
+    event(true, "FailedMount", "MountVolume.SetUp failed for " + why.message());
   });
 }
 
@@ -457,15 +470,20 @@ void PodWorker::delete_from_api() {
 }
 
 void PodWorker::remove_state() {
+  if (std::exchange(is_removing_, true)) return;
   give_back();
-  const base::Status status = context_.world.files.remove_tree(paths_.directory);
-  if (!status.ok()) {
+  // Again, for a pod that an agent left before it was torn down.
+  sandbox_.volumes().release([this](base::Status status) {
+    if (status.ok()) status = context_.world.files.remove_tree(paths_.directory);
+    if (status.ok()) {
+      if (removed_) context_.world.timers.post(std::exchange(removed_, nullptr));
+      return;
+    }
+    is_removing_ = false;
     context_.world.log.warning("pod.remove",
                                {{"pod", api::uid_of(record_.pod)}, {"error", status.to_string()}});
     wake_.start(kRetry, [this] { sync(); });
-    return;
-  }
-  if (removed_) context_.world.timers.post(std::exchange(removed_, nullptr));
+  });
 }
 
 Json PodWorker::status() const {

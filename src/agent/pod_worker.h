@@ -77,6 +77,7 @@ class PodWorker {
   void stop_container(const std::string& name, bool is_kill);
   const base::Json& spec_of(const std::string& name) const;
   HandlerTarget handler_target(const std::string& name) const;
+  void follow_volumes();
   void remove_state();
   void delete_from_api();
   void push_status();
@@ -98,6 +99,7 @@ class PodWorker {
   base::Json pushed_;  ///< the status that the API has taken last
   bool is_pushing_ = false;
   bool is_deleting_ = false;
+  bool is_removing_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
