@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "agent/address_pool.h"
+#include "agent/cgroups.h"
 #include "agent/cluster_network.h"
 #include "agent/container_record.h"
 #include "agent/device_ledger.h"
@@ -47,6 +48,7 @@ struct AgentContext {
   AddressPool addresses;
   EventRecorder events;
   ObjectWatches objects;
+  Cgroups cgroups;
   Slots starts;  ///< AgentOptions::parallel_starts
 };
 

@@ -103,6 +103,7 @@ while read -r _ mount _; do
   mount=$(printf '%b' "$mount")
   case "$mount" in "$3"/nodes/*) umount "$mount" 2>/dev/null || true ;; esac
 done < /proc/mounts
+find /sys/fs/cgroup -depth -type d -path "*/$1-*" -exec rmdir {} \; 2>/dev/null || true
 for file in "$2"/*/uts "$2"/*/ipc; do umount "$file" 2>/dev/null || true; done
 rm -rf "$2"
 rmdir /run/pelton 2>/dev/null || true

@@ -36,8 +36,8 @@ void create_cluster_network(world::Processes& processes, const ClusterNetwork& n
                             NetworkDone done);
 
 /// Ends every process in the cluster's and its pods' namespaces by SIGKILL, waits until the pods'
-/// shims have recorded that and ended, and removes the namespaces and files, and the memory of
-/// emptyDir volumes. Agents must have ended before. Ok where there was nothing.
+/// shims have recorded that and ended, and removes the namespaces and files, the memory of
+/// emptyDir volumes, and control groups. Agents must have ended before. Ok where there was nothing.
 void delete_cluster_network(world::Processes& processes, const ClusterNetwork& network,
                             NetworkDone done);
 

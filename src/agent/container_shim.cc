@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/container_shim.h"
 
+#include "agent/cgroups.h"
 #include "base/strings.h"
 
 namespace pelton::agent {
@@ -41,6 +42,7 @@ void ContainerShim::start() {
   if (!order.ok()) return fail(order.status());
   log_ = std::make_unique<LogAppender>(world_.files, paths_, order->log_limits);
   if (const base::Status status = log_->open(); !status.ok()) return fail(status);
+  cgroups_ = order->cgroups;
   world::ProcessSpec spec{
       .argv = std::move(order->argv),
       .env = std::move(order->env),
@@ -106,7 +108,9 @@ void ContainerShim::maybe_finish() {
   timer_.cancel();
   ExitRecord record{
       .code = exit_->shell_code(), .started_at = started_at_, .finished_at = world_.clock.now()};
-  record.reason = record.code == 0 ? "Completed" : "Error";
+  record.reason = record.code == 0                       ? "Completed"
+                  : has_oom_kill(world_.files, cgroups_) ? "OOMKilled"
+                                                         : "Error";
   write_exit(world_.files, paths_, record, [this](base::Status status) {
     if (!status.ok()) return fail(status);
     finished_(0);

@@ -39,6 +39,7 @@ class ContainerShim {
   std::function<void(int)> finished_;
   std::unique_ptr<world::FileLock> lock_;
   std::unique_ptr<LogAppender> log_;
+  std::vector<std::string> cgroups_;
   CriLogWriter stdout_{"stdout"}, stderr_{"stderr"};
   std::unique_ptr<world::Process> process_;
   world::Timer timer_;

@@ -19,7 +19,8 @@ bool is_true(const std::optional<std::string>& value) {
 
 }  // namespace
 
-KubeletApi::KubeletApi(world::World world, Pods pods) : world_(world), pods_(std::move(pods)) {}
+KubeletApi::KubeletApi(world::World world, Pods pods, Summary summary)
+    : world_(world), pods_(std::move(pods)), summary_(std::move(summary)) {}
 KubeletApi::~KubeletApi() = default;
 
 void KubeletApi::handle(net::Request request, net::ResponseSinkPtr sink) {
@@ -33,6 +34,9 @@ void KubeletApi::handle(net::Request request, net::ResponseSinkPtr sink) {
   }
   if (request.method != "GET") return refuse(sink, 405, "method not allowed");
   if (path == "/pods" || path == "/pods/") return serve_pods(sink);
+  if (path == "/stats/summary") {
+    return sink->respond(200, "application/json", summary_().dump());
+  }
   constexpr std::string_view kLogs = "/containerLogs/";
   if (path.starts_with(kLogs)) return serve_logs(request, path.substr(kLogs.size()), sink);
   refuse(sink, 404, "404 page not found");

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "agent/cluster_network.h"
+#include "agent/pod_limits.h"
 #include "base/strings.h"
 
 namespace pelton::agent {
@@ -54,25 +55,9 @@ done
 
 int64_t memory_volume_bytes(const base::Json& pod, const base::Json& empty_dir,
                             const api::Quantity& node_memory) {
-  const auto memory_of = [](const base::Json& container) {
-    return api::Quantity::or_zero(container.at("resources.limits.memory")).value();
-  };
-  int64_t together = 0, sidecars = 0;
-  for (const base::Json& container : pod.at("spec.containers").items()) {
-    together += memory_of(container);
-  }
-  int64_t starting = 0;
-  for (const base::Json& container : pod.at("spec.initContainers").items()) {
-    if (container["restartPolicy"].as_string() == "Always") {
-      sidecars += memory_of(container);
-      starting = std::max(starting, sidecars);
-    } else {
-      starting = std::max(starting, sidecars + memory_of(container));
-    }
-  }
   int64_t bytes = node_memory.value();
-  for (const int64_t bound : {std::max(together + sidecars, starting),
-                              api::Quantity::or_zero(empty_dir["sizeLimit"]).value()}) {
+  for (const int64_t bound :
+       {pod_limit(pod, "memory").amount, api::Quantity::or_zero(empty_dir["sizeLimit"]).value()}) {
     if (bound > 0) bytes = std::min(bytes, bound);
   }
   return bytes;

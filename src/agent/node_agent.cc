@@ -48,7 +48,8 @@ NodeAgent::NodeAgent(world::World world, client::Transport& transport, AgentOpti
       options_(std::move(options)),
       front_(std::move(front)),
       client_(transport, world.timers),
-      api_(world, [this] { return workers(); }),
+      api_(
+          world, [this] { return workers(); }, [this] { return meter_->summary(); }),
       lease_timer_(world.timers),
       status_timer_(world.timers),
       register_timer_(world.timers) {
@@ -63,6 +64,22 @@ NodeAgent::~NodeAgent() = default;
 std::vector<const PodWorker*> NodeAgent::workers() const {
   std::vector<const PodWorker*> out;
   for (const auto& [uid, worker] : workers_) out.push_back(worker.get());
+  return out;
+}
+
+std::vector<MeteredContainer> NodeAgent::running_containers() const {
+  std::vector<MeteredContainer> out;
+  for (const auto& [uid, worker] : workers_) {
+    const Json& pod = worker->pod();
+    for (const std::string& name : worker->running_containers()) {
+      out.push_back({.pod_name = api::name_of(pod),
+                     .namespace_name = api::namespace_of(pod),
+                     .pod_uid = uid,
+                     .pod_started_at = worker->start_time(),
+                     .name = name,
+                     .paths = *worker->attempt(name, false)});
+    }
+  }
   return out;
 }
 
@@ -95,7 +112,16 @@ void NodeAgent::start(std::function<void(base::Status)> started) {
             .addresses = AddressPool(options_.machine.index),
             .events = EventRecorder(client_, world_.clock, "kubelet", options_.machine.node_name),
             .objects = ObjectWatches(client_, world_.timers, world_.log, rng("objects")),
+            .cgroups = Cgroups(world_.files, cluster_network_of(options_.data_directory).name +
+                                                 "-" + options_.machine.node_name),
             .starts = Slots(options_.parallel_starts, world_.timers)});
+        if (const std::string& problem = context_->cgroups.problem(); !problem.empty()) {
+          world_.log.warning("node.limits", {{"not_enforced", problem}});
+        }
+        meter_ = std::make_unique<UsageMeter>(world_, options_.machine.node_name,
+                                              options_.machine.type.memory.value(),
+                                              [this] { return running_containers(); });
+        meter_->start();
         adopt_pods();
         const base::Status listening = listen();
         if (!listening.ok()) return started(listening);
@@ -116,7 +142,9 @@ base::Status NodeAgent::listen() {
             .kernel_version = first_line(world_.files, "/proc/sys/kernel/osrelease"),
             .os_image = os_name(world_.files),
             .machine_id = first_line(world_.files, "/etc/machine-id"),
-            .boot_id = first_line(world_.files, "/proc/sys/kernel/random/boot_id")};
+            .boot_id = first_line(world_.files, "/proc/sys/kernel/random/boot_id"),
+            .limits_problem = context_->cgroups.problem(),
+            .limits_home = context_->cgroups.description()};
   return base::ok();
 }
 

@@ -18,6 +18,7 @@
 #include "agent/kubelet_api.h"
 #include "agent/node_object.h"
 #include "agent/pod_worker.h"
+#include "agent/usage_meter.h"
 #include "client/cache.h"
 #include "client/client.h"
 #include "client/informer.h"
@@ -52,6 +53,7 @@ class NodeAgent {
 
  private:
   base::Status listen();
+  std::vector<MeteredContainer> running_containers() const;
   base::Rng rng(std::string_view purpose) const;
   void adopt_pods();
   void begin();
@@ -72,6 +74,7 @@ class NodeAgent {
   std::unique_ptr<world::FileLock> lock_;
   std::unique_ptr<AgentContext> context_;
   std::map<std::string, std::unique_ptr<PodWorker>> workers_;  ///< by uid
+  std::unique_ptr<UsageMeter> meter_;
   KubeletApi api_;
   std::unique_ptr<net::HttpServer> server_;
   world::Address address_;

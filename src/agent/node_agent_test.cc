@@ -318,7 +318,7 @@ TEST_F(NodeAgentTest, FollowsALogUntilTheContainerEnds) {
                     "mountPath: /shared}]}");
   wait_until("it talks", [&] { return output("talker") == "one\n"; });
   // The front has no TLS here, so that the test stands in for the API server's certificate.
-  KubeletApi front(world(), [&] { return agent_->workers(); });
+  KubeletApi front(world(), [&] { return agent_->workers(); }, [] { return Json(); });
   const auto as = [&](const std::string& who) {
     auto made = std::make_unique<client::InProcessTransport>(
         [&front](net::Request request, net::ResponseSinkPtr sink) {

@@ -51,8 +51,15 @@ Json build_node_status(const Machine& machine, const NodeFacts& facts, const Jso
   Json holder = Json::object();
   Json& status = holder.set("status", Json::object());
   if (!before["conditions"].is_null()) status.set("conditions", before["conditions"]);
+  const bool is_limiting = facts.limits_problem.empty();
   for (const api::Condition& condition :
-       {api::Condition{"MemoryPressure", "False", "KubeletHasSufficientMemory",
+       {api::Condition{
+            kLimitsCondition, is_limiting ? "True" : "False",
+            is_limiting ? "ControlGroups" : "ControlGroupsUnavailable",
+            is_limiting
+                ? "limits of cpu and memory are enforced by control groups, " + facts.limits_home
+                : "limits of cpu and memory are not enforced: " + facts.limits_problem},
+        api::Condition{"MemoryPressure", "False", "KubeletHasSufficientMemory",
                        "kubelet has sufficient memory available"},
         api::Condition{"DiskPressure", "False", "KubeletHasNoDiskPressure",
                        "kubelet has no disk pressure"},

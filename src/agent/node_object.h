@@ -14,7 +14,12 @@ struct NodeFacts {
   std::string host_address;
   uint16_t kubelet_port = 0;
   std::string kernel_version, os_image, machine_id, boot_id;  ///< may be empty
+  std::string limits_problem;  ///< why containers are not held to their limits; "" where they are
+  std::string limits_home;     ///< by what they are, for people
 };
+
+/// Node condition: whether containers are held to their limits of cpu and memory.
+constexpr const char* kLimitsCondition = "pelton.dev/ResourceLimits";
 
 constexpr const char* kLeaseNamespace = "kube-node-lease";
 /// Marks a node whose accelerators are counted and handed out, and compute nothing.

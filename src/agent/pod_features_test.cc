@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Real pods: probes, hooks, sidecars, deadlines.
 #include "agent/node_agent_fixture.h"
+#include "agent/process_usage.h"
 
 namespace pelton::agent {
 namespace {
@@ -183,7 +184,7 @@ TEST_F(PodFeaturesTest, FollowsALogThroughItsRotations) {
   wait_until("it runs", [&] {
     return !agent_->workers().empty() && agent_->workers()[0]->attempt("main", false).has_value();
   });
-  KubeletApi front(world(), [&] { return agent_->workers(); });
+  KubeletApi front(world(), [&] { return agent_->workers(); }, [] { return Json(); });
   client::InProcessTransport server(
       [&front](net::Request request, net::ResponseSinkPtr sink) {
         front.handle(std::move(request), std::move(sink));
@@ -215,10 +216,12 @@ TEST_F(PodFeaturesTest, FollowsALogThroughItsRotations) {
   EXPECT_GE(rotated_logs(world().files, *agent_->workers()[0]->attempt("main", false)).back(), 3);
 }
 
-/// The pod says in its log what it reads, each time that it is another text.
+/// The pod says in its log what it reads, each time that it is another text. As programs do that
+/// need all files of one moment: all by one target of ..data, which is still the same afterwards.
 constexpr const char* kTellChanges =
-    "last=; while :; do now=$(cat /conf/* 2>/dev/null | tr '\\n' ' '); if [ \"$now\" != \"$last\" "
-    "]; then echo \"[$now]\"; last=$now; fi; sleep 0.02; done";
+    "last=; while :; do at=$(readlink /conf/..data); now=$(cat /conf/$at/* 2>/dev/null); "
+    "if [ \"$at\" = \"$(readlink /conf/..data)\" ] && [ \"$now\" != \"$last\" ]; "
+    "then echo \"[$now]\"; last=$now; fi; sleep 0.02; done";
 
 TEST_F(PodFeaturesTest, ShowsChangedConfigMapsSecretsAndLabelsInRunningContainers) {
   const std::string settings = "/api/v1/namespaces/default/configmaps/settings";
@@ -237,7 +240,7 @@ TEST_F(PodFeaturesTest, ShowsChangedConfigMapsSecretsAndLabelsInRunningContainer
                 "fieldRef: {fieldPath: \"metadata.labels['app']\"}}]}}]}}], container: "
                 "{volumeMounts: [{name: c, mountPath: /conf}]}");
   wait_until("it reads", [&] { return output("reader").find("[redreader]\n") == 0; });
-  // One step: never one file new and the other old.
+  // One step: never one file new and another old.
   api_.put(settings,
            object("ConfigMap", "settings", Json::object({{"color", "blue"}, {"shape", "round"}})));
   wait_until("it reads the change",
@@ -326,6 +329,77 @@ TEST_F(PodFeaturesTest, MountsSubPathsAndFollowsNoLinkOutOfTheVolume) {
   });
   EXPECT_EQ(container("thief").at("state.waiting.message").as_string(),
             "subPath \"out/root\" leaves its volume");
+}
+
+TEST_F(PodFeaturesTest, HoldsContainersToTheirLimitsAndTellsWhoRanOutOfMemory) {
+  const std::string path = "/api/v1/nodes/node-0";
+  wait_until("the node tells of limits",
+             [&] { return api::find_condition(api_.get(path), kLimitsCondition) != nullptr; });
+  if (!api::is_condition_true(api_.get(path), kLimitsCondition)) {
+    GTEST_SKIP() << (*api::find_condition(api_.get(path), kLimitsCondition))["message"].as_string();
+  }
+  create_script("greedy", "x=a; while :; do x=$x$x; done",
+                "container: {resources: {limits: {memory: 48Mi}}}");
+  create_script("bounded", "cat /proc/self/cgroup; sleep 1000",
+                "container: {resources: {requests: {cpu: 100m}, limits: {cpu: 500m, memory: "
+                "48Mi}}}");
+  wait_for_phase("greedy", "Failed");
+  EXPECT_EQ(container("greedy").at("state.terminated.reason").as_string(), "OOMKilled");
+  EXPECT_EQ(container("greedy").at("state.terminated.exitCode").as_int(), 137);
+  wait_until("it has printed", [&] { return !output("bounded").empty(); });
+  EXPECT_NE(output("bounded").find("poduid-bounded/main-0"), std::string::npos)
+      << output("bounded");
+  const auto order =
+      read_order(world().files, ContainerPaths(PodPaths(node(), "uid-bounded").attempt("main", 0)));
+  ASSERT_TRUE(order.ok());
+  ASSERT_FALSE(order->cgroups.empty());
+  const CgroupUsage usage = read_cgroup_usage(world().files, order->cgroups);
+  EXPECT_GT(usage.cpu_ns.value_or(0), 0);
+  EXPECT_GT(usage.working_set_bytes.value_or(0), 0);
+  EXPECT_FALSE(has_oom_kill(world().files, order->cgroups));
+  api_.remove_gracefully(path_of("bounded"), 1);
+  wait_until("its directory is gone",
+             [&] { return !world().files.exists(PodPaths(node(), "uid-bounded").directory); });
+  for (const std::string& group : order->cgroups) {
+    EXPECT_FALSE(world().files.exists(group)) << group;
+    EXPECT_FALSE(world().files.exists(group.substr(0, group.rfind('/')))) << group;
+  }
+}
+
+TEST_F(PodFeaturesTest, TellsWhatContainersUse) {
+  create_script("busy", "while :; do :; done");
+  create_script("calm", "x=$(head -c 20000000 /dev/zero | tr '\\0' a); sleep 1000; echo $?");
+  wait_for_phase("busy", "Running");
+  wait_for_phase("calm", "Running");
+  UsageMeter meter(world(), "node-0", int64_t{4} << 30, [&] {
+    std::vector<MeteredContainer> out;
+    for (const PodWorker* worker : agent_->workers()) {
+      out.push_back({api::name_of(worker->pod()), "default", api::uid_of(worker->pod()),
+                     worker->start_time(), "main", *worker->attempt("main", false)});
+    }
+    return out;
+  });
+  Json summary;
+  const auto of = [&](const std::string& pod) {
+    for (const Json& entry : summary["pods"].items()) {
+      if (entry.at("podRef.name").as_string() == pod) return entry["containers"][0];
+    }
+    return Json();
+  };
+  wait_until("both are known", [&] {
+    summary = meter.summary();
+    return of("busy").at("cpu.usageNanoCores").as_int() > 50'000'000 &&
+           of("calm").at("memory.workingSetBytes").as_int() > 20'000'000;
+  });
+  EXPECT_LT(of("busy").at("memory.workingSetBytes").as_int(), 20'000'000);
+  EXPECT_GE(summary.at("node.cpu.usageNanoCores").as_int(),
+            of("busy").at("cpu.usageNanoCores").as_int());
+  EXPECT_LT(summary.at("node.memory.availableBytes").as_int(), (int64_t{4} << 30) - 20'000'000);
+  // The same by the processes alone, for machines without control groups.
+  const auto running =
+      read_running(world().files, ContainerPaths(PodPaths(node(), "uid-calm").attempt("main", 0)));
+  ASSERT_TRUE(running);
+  EXPECT_GT(*read_process_usage(world().files, running->init_pid).memory_bytes, 20'000'000);
 }
 
 TEST_F(PodFeaturesTest, APodIsEndedAtItsDeadline) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/pod_sandbox.h"
 
+#include "agent/enter_command.h"
 #include "agent/fetch_inputs.h"
 #include "agent/host_facts.h"
 #include "agent/pod_etc.h"
@@ -137,12 +138,15 @@ base::Result<ShimOrder> PodSandbox::order_of(const Json& container, int attempt,
   status = add_termination_message(container, attempt, spec);
   if (!status.ok()) return named(status, "CreateContainerConfigError");
   add_identity(spec, container);
+  auto cgroups = context_.cgroups.make(record_.pod, container, attempt);
+  if (!cgroups.ok()) return named(cgroups.status(), "CreateContainerError");
   ShimOrder order{
-      .argv = build_sandbox_command(context_.tools, spec, path_facts(context_.world.files)),
+      .argv = within_cgroups(
+          *cgroups, build_sandbox_command(context_.tools, spec, path_facts(context_.world.files))),
       .user = spec.user.value_or(0),
       .group = spec.group.value_or(0),
       .working_directory = spec.working_directory,
-      .cgroups = {},
+      .cgroups = std::move(cgroups).value(),
       .log_limits = context_.options.log_limits};
   for (const auto& [key, value] : *built) order.env.push_back(key + "=" + value);
   return order;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/pod_worker.h"
 
+#include <limits>
+
 #include "agent/pod_status.h"
 #include "agent/termination_message.h"
 #include "api/object.h"
@@ -286,6 +288,7 @@ void PodWorker::tear_down_sandbox() {
             "pod.tear_down", {{"pod", api::uid_of(record_.pod)}, {"error", status.to_string()}});
       }
       observed_.sandbox = Sandbox::None;
+      remove_all_cgroups();
       give_back();
       record_.is_released = true;
       write_pod_record(context_.world.files, paths_, record_)
@@ -351,6 +354,7 @@ void PodWorker::launch(const std::string& name, int attempt, base::Result<ShimOr
   container.observed.signalled_at.reset();
   container.observed.is_kill_sent = false;
   container.run = std::move(run);
+  remove_cgroups_of(name, attempt);
   if (attempt >= 2) {
     context_.world.files.remove_tree(paths_.attempt(name, attempt - 2))
         .ignore("old logs only; removed with the pod");
@@ -469,9 +473,28 @@ void PodWorker::delete_from_api() {
       });
 }
 
+/// Of attempts that have ended.
+void PodWorker::remove_cgroups_of(const std::string& name, int before_attempt) {
+  for (const int attempt : list_attempts(context_.world.files, paths_, name)) {
+    if (attempt >= before_attempt) continue;
+    const auto order =
+        read_order(context_.world.files, ContainerPaths(paths_.attempt(name, attempt)));
+    if (order.ok()) remove_cgroups(context_.world.files, order->cgroups);
+  }
+}
+
+void PodWorker::remove_all_cgroups() {
+  for (const char* list : {"initContainers", "containers"}) {
+    for (const Json& container : record_.pod["spec"][list].items()) {
+      remove_cgroups_of(container["name"].as_string(), std::numeric_limits<int>::max());
+    }
+  }
+}
+
 void PodWorker::remove_state() {
   if (std::exchange(is_removing_, true)) return;
   give_back();
+  remove_all_cgroups();
   // Again, for a pod that an agent left before it was torn down.
   sandbox_.volumes().release([this](base::Status status) {
     if (status.ok()) status = context_.world.files.remove_tree(paths_.directory);
@@ -545,6 +568,16 @@ std::optional<ContainerPaths> PodWorker::attempt(const std::string& container,
 std::string PodWorker::waiting_reason(const std::string& container) const {
   const auto it = decision_.waiting.find(container);
   return it == decision_.waiting.end() ? "" : it->second.reason;
+}
+
+std::vector<std::string> PodWorker::running_containers() const {
+  std::vector<std::string> names;
+  for (const auto& [name, container] : containers_) {
+    if (container.run && container.run->state() == ContainerRun::State::Running) {
+      names.push_back(name);
+    }
+  }
+  return names;
 }
 
 bool PodWorker::is_live(const std::string& container) const {

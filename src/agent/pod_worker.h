@@ -46,6 +46,8 @@ class PodWorker {
   std::optional<ContainerPaths> attempt(const std::string& container, bool is_previous) const;
   /// Whether output may still come from the newest attempt of the container.
   bool is_live(const std::string& container) const;
+  std::vector<std::string> running_containers() const;
+  base::Instant start_time() const { return record_.start_time; }
   /// The status as this node sees it.
   base::Json status() const;
 
@@ -78,6 +80,8 @@ class PodWorker {
   const base::Json& spec_of(const std::string& name) const;
   HandlerTarget handler_target(const std::string& name) const;
   void follow_volumes();
+  void remove_cgroups_of(const std::string& name, int before_attempt);
+  void remove_all_cgroups();
   void remove_state();
   void delete_from_api();
   void push_status();
