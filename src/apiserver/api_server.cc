@@ -5,6 +5,7 @@
 #include "api/openapi.h"
 #include "apiserver/core.h"
 #include "apiserver/discovery.h"
+#include "apiserver/metrics.h"
 
 namespace pelton::apiserver {
 
@@ -88,7 +89,12 @@ void answer_openapi_v2(Call& call) {
 void answer_non_resource(const Core& core, Call& call) {
   if (call.request.method != "GET") return answer_failure(call, method_not_allowed(call.path.path));
   if (call.path.path == "/version") return answer_json(call, 200, version_document());
-  if (const auto document = discovery_document(core.registry, call.path.path, call.form)) {
+  const bool has_metrics = core.options.kubelets != nullptr;
+  if (auto document = discovery_document(core.registry, call.path.path, call.form)) {
+    if (has_metrics && call.path.path == "/apis") add_metrics_group(*document);
+    return answer_discovery(call, *document);
+  }
+  if (const auto document = metrics_discovery(call.path.path); has_metrics && document) {
     return answer_discovery(call, *document);
   }
   if (try_openapi(core, call)) return;
@@ -234,6 +240,7 @@ void handle(const CorePtr& core, net::Request request, net::ResponseSinkPtr sink
   if (!form.ok() && call->path.subresource != "log") return answer_failure(*call, form.error());
   if (form.ok()) call->form = *form;
   if (!call->path.is_resource) return answer_non_resource(*core, *call);
+  if (call->path.group == kMetricsGroup) return handle_metrics(core, call);
   status = find_resource(*core, *call);
   if (status.code() == base::Code::NotFound) call->subject = {};  // it is the path that is unknown
   if (status.ok()) status = check_reference(*core, *call);
