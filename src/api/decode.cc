@@ -15,14 +15,33 @@ namespace {
 using base::Json;
 using base::Status;
 
-std::string join_path(const std::string& path, std::string_view name) {
-  return path.empty() ? std::string(name) : path + "." + std::string(name);
-}
+// Where a value stands. A chain on the stack, which becomes text only where something is wrong
+// there: the walk goes through every value of every object that arrives.
+class Place {
+ public:
+  Place(const char* name) : name_(name) {}
+  Place(const Place& parent, std::string_view name) : parent_(&parent), name_(name) {}
+  Place(const Place& parent, size_t index) : parent_(&parent), index_(index), is_item_(true) {}
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
 
-void prune_struct(const TypeInfo& type, Json& object, const std::string& path,
+  std::string text() const {
+    const std::string before = parent_ ? parent_->text() : "";
+    if (is_item_) return fmt::format("{}[{}]", before, index_);
+    return before.empty() ? std::string(name_) : fmt::format("{}.{}", before, name_);
+  }
+
+ private:
+  const Place* parent_ = nullptr;
+  std::string_view name_;
+  size_t index_ = 0;
+  bool is_item_ = false;
+};
+
+void prune_struct(const TypeInfo& type, Json& object, const Place& path,
                   std::vector<std::string>& unknown);
 
-void prune_field(const Field& field, Json& value, const std::string& path,
+void prune_field(const Field& field, Json& value, const Place& path,
                  std::vector<std::string>& unknown) {
   if (field.value != ValueType::Struct) return;
   if (field.shape == Shape::Single) {
@@ -30,24 +49,24 @@ void prune_field(const Field& field, Json& value, const std::string& path,
   } else if (field.shape == Shape::List && value.is_array()) {
     size_t index = 0;
     for (Json& item : value.mutable_items()) {
-      prune_struct(*field.type, item, fmt::format("{}[{}]", path, index++), unknown);
+      prune_struct(*field.type, item, Place(path, index++), unknown);
     }
   } else if (field.shape == Shape::Map && value.is_object()) {
     for (Json::Member& member : value.mutable_members()) {
-      prune_struct(*field.type, member.value, join_path(path, member.name), unknown);
+      prune_struct(*field.type, member.value, Place(path, member.name), unknown);
     }
   }
 }
 
-void prune_struct(const TypeInfo& type, Json& object, const std::string& path,
+void prune_struct(const TypeInfo& type, Json& object, const Place& path,
                   std::vector<std::string>& unknown) {
   if (!object.is_object()) return;
   Json::Object& members = object.mutable_members();
   std::erase_if(members, [&](Json::Member& member) {
     const Field* field = type.find(member.name);
-    const std::string field_path = join_path(path, member.name);
+    const Place field_path(path, member.name);
     if (!field) {
-      unknown.push_back(field_path);
+      unknown.push_back(field_path.text());
       return true;
     }
     prune_field(*field, member.value, field_path, unknown);
@@ -60,32 +79,32 @@ class Normalizer {
  public:
   explicit Normalizer(const ResourceInfo& resource) : resource_(resource) {}
 
-  Status run_struct(const TypeInfo& type, Json& object, const std::string& path) {
+  Status run_struct(const TypeInfo& type, Json& object, const Place& path) {
     if (!object.is_object()) return mismatch(path, "object", object);
     std::erase_if(object.mutable_members(),
                   [](const Json::Member& m) { return m.value.is_null(); });
     for (Json::Member& member : object.mutable_members()) {
       if (const Field* field = type.find(member.name)) {
-        PELTON_TRY(run_field(*field, member.value, join_path(path, member.name)));
+        PELTON_TRY(run_field(*field, member.value, Place(path, member.name)));
       }
     }
     return base::ok();
   }
 
  private:
-  Status run_field(const Field& field, Json& value, const std::string& path) {
+  Status run_field(const Field& field, Json& value, const Place& path) {
     if (field.shape == Shape::List) {
       if (!value.is_array()) return mismatch(path, "array", value);
       size_t index = 0;
       for (Json& item : value.mutable_items()) {
-        PELTON_TRY(run_value(field, item, fmt::format("{}[{}]", path, index++)));
+        PELTON_TRY(run_value(field, item, Place(path, index++)));
       }
       return base::ok();
     }
     if (field.shape == Shape::Map) {
       if (!value.is_object()) return mismatch(path, "object", value);
       for (Json::Member& member : value.mutable_members()) {
-        PELTON_TRY(run_value(field, member.value, join_path(path, member.name)));
+        PELTON_TRY(run_value(field, member.value, Place(path, member.name)));
       }
       return base::ok();
     }
@@ -94,7 +113,7 @@ class Normalizer {
 
   // One value of a field, an item of its list, or a value of its map. A null item or map value
   // counts as the type's zero, as upstream.
-  Status run_value(const Field& field, Json& value, const std::string& path) {
+  Status run_value(const Field& field, Json& value, const Place& path) {
     switch (field.value) {
       case ValueType::Struct:
         if (value.is_null()) value = Json::object();
@@ -130,7 +149,7 @@ class Normalizer {
     return base::ok();
   }
 
-  Status run_bytes(Json& value, const std::string& path) {
+  Status run_bytes(Json& value, const Place& path) {
     if (value.is_null()) value = Json("");
     if (!value.is_string()) return mismatch(path, "string", value);
     auto bytes = base::base64_decode(value.as_string());
@@ -139,7 +158,7 @@ class Normalizer {
     return base::ok();
   }
 
-  Status run_quantity(Json& value, const std::string& path) {
+  Status run_quantity(Json& value, const Place& path) {
     if (value.is_null()) value = Json("0");
     if (!value.is_string() && !value.is_number()) return mismatch(path, "string or number", value);
     auto quantity = Quantity::parse(value);
@@ -148,7 +167,7 @@ class Normalizer {
     return base::ok();
   }
 
-  Status run_time(bool is_micro, Json& value, const std::string& path) {
+  Status run_time(bool is_micro, Json& value, const Place& path) {
     if (!value.is_string()) return mismatch(path, "string", value);
     auto time = base::parse_time(value.as_string());
     if (!time.ok()) return bad(path, time.error().message());
@@ -156,11 +175,12 @@ class Normalizer {
     return base::ok();
   }
 
-  Status mismatch(const std::string& path, std::string_view wanted, const Json& found) {
+  Status mismatch(const Place& path, std::string_view wanted, const Json& found) {
     return bad(path, fmt::format("expected {}, got {}", wanted, found.type_name()));
   }
 
-  Status bad(const std::string& path, const std::string& detail) {
+  Status bad(const Place& place, const std::string& detail) {
+    const std::string path = place.text();
     Status status(
         base::Code::InvalidArgument, "BadRequest",
         fmt::format("{} in version \"{}\" cannot be handled as a {}: {}: {}", resource_.kind,

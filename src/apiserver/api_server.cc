@@ -263,14 +263,15 @@ void make_namespaces(const CorePtr& core, size_t index, std::function<void(Statu
   Write write;
   write.resource = resource;
   write.name = name;
-  write.object = Json::object(
+  Json object = Json::object(
       {{"kind", "Namespace"},
        {"apiVersion", "v1"},
        {"metadata", Json::object({{"name", name},
                                   {"uid", core->random.uuid()},
                                   {"creationTimestamp", base::format_time(core->clock.now())}})}});
-  api::apply_defaults(*resource, write.object, true);
-  api::prepare_for_create(*resource, write.object);
+  api::apply_defaults(*resource, object, true);
+  api::prepare_for_create(*resource, object);
+  write.object = std::make_shared<const Json>(std::move(object));
   core->objects.commit({std::move(write)}, {},
                        [core, index, done = std::move(done)](Result<Revision> revision) {
                          if (!revision.ok()) return done(revision.status());

@@ -28,14 +28,18 @@ void attempt(const CorePtr& core, const ObjectName& name, bool dry_run, const De
   write.name = name.name;
   write.expected = stored->revision;
   write.is_remove = change->act == Change::Act::Remove;
-  write.object = change->object;  // of a remove: the last state, for watchers
+  // Of a remove: the last state, for watchers. Shared, not copied: objects are large.
+  const auto object = std::make_shared<Json>(std::move(change->object));
+  write.object = object;
+  std::vector<Write> writes;
+  writes.push_back(std::move(write));
   core->objects.commit(
-      {std::move(write)}, {},
-      [core, name, dry_run, decide, done, tries_left,
-       change = std::move(change).value()](Result<Revision> revision) mutable {
+      std::move(writes), {},
+      [core, name, dry_run, decide, done, tries_left, object,
+       act = change->act](Result<Revision> revision) {
         if (revision.ok()) {
-          change.object.make("metadata").set("resourceVersion", std::to_string(*revision));
-          return done(std::move(change));
+          object->make("metadata").set("resourceVersion", std::to_string(*revision));
+          return done(Change{act, std::move(*object)});
         }
         if (revision.error().code() != base::Code::Conflict) return done(revision.status());
         if (tries_left <= 1) return done(object_modified(name.subject()));

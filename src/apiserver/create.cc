@@ -72,8 +72,22 @@ Result<Admitted> admit_new(const CorePtr& core, const Call& call, Json& object) 
   return out;
 }
 
-void attempt_create(const CorePtr& core, const CallPtr& call, const Json& wanted, int tries_left) {
-  Json object = wanted;
+/// Answers with what was stored. In its plain form that is the stored text.
+void answer_created(const CorePtr& core, Call& call, Json& object, const EncodedObject& encoded,
+                    Revision revision) {
+  if (call.form == AnswerForm::Plain && call.resource->storage == call.resource) {
+    return answer_bytes(
+        call, 201, store::splice_revision(encoded.bytes, encoded.splice_at, revision).append("\n"));
+  }
+  object.make("metadata").set("resourceVersion", std::to_string(revision));
+  answer_object(core, call, 201, object);
+}
+
+// What was wanted and what came of it are shared with the callback, not copied: objects are large.
+void attempt_create(const CorePtr& core, const CallPtr& call, const JsonPtr& wanted,
+                    int tries_left) {
+  const auto made = std::make_shared<Json>(*wanted);
+  Json& object = *made;
   Result<Admitted> admitted = admit_new(core, *call, object);
   call->subject.name = api::name_of(object);
   if (!admitted.ok()) return answer_failure(*call, admitted.error());
@@ -91,20 +105,22 @@ void attempt_create(const CorePtr& core, const CallPtr& call, const Json& wanted
   write.ns = call->path.ns;
   if (!storage.is_namespaced) write.ns.clear();
   write.name = call->subject.name;
-  write.object = object;
+  write.object = made;
+  EncodedObject encoded = encode_object(object);
+  write.encoded = encoded;
   const std::string ip = admitted->cluster_ip;
   if (!ip.empty()) core->ips_under_way.insert(ip);
+  std::vector<Write> writes;
+  writes.push_back(std::move(write));
   core->objects.commit(
-      {std::move(write)}, std::move(admitted->unchanged),
-      [core, call, wanted, object, ip, tries_left](Result<Revision> revision) mutable {
+      std::move(writes), std::move(admitted->unchanged),
+      [core, call, wanted, made, encoded = std::move(encoded), ip,
+       tries_left](Result<Revision> revision) {
         core->ips_under_way.erase(ip);
-        if (revision.ok()) {
-          object.make("metadata").set("resourceVersion", std::to_string(*revision));
-          return answer_object(core, *call, 201, object);
-        }
+        if (revision.ok()) return answer_created(core, *call, *made, encoded, *revision);
         // The Namespace changed meanwhile, or the generated name is taken: once more.
         const base::Code code = revision.error().code();
-        const bool is_generated = api::name_of(wanted).empty();
+        const bool is_generated = api::name_of(*wanted).empty();
         const bool again =
             code == base::Code::Conflict || (code == base::Code::AlreadyExists && is_generated);
         if (again && tries_left > 1) return attempt_create(core, call, wanted, tries_left - 1);
@@ -123,7 +139,7 @@ void handle_create(const CorePtr& core, const CallPtr& call) {
   status = admit_object(*call, *body);
   call->subject.name = api::name_of(*body);
   if (!status.ok()) return answer_failure(*call, status);
-  attempt_create(core, call, *body, kNameTries);
+  attempt_create(core, call, std::make_shared<const Json>(std::move(*body)), kNameTries);
 }
 
 }  // namespace pelton::apiserver

@@ -7,6 +7,8 @@ using base::Json;
 
 namespace {
 constexpr std::string_view kVersion = "resourceVersion";
+/// Most objects are smaller.
+constexpr size_t kUsualBytes = 4096;
 
 void append_name(std::string& out, std::string_view name) {
   if (out.back() != '{') out.push_back(',');
@@ -39,6 +41,7 @@ size_t append_metadata(std::string& out, const Json& metadata) {
 EncodedObject encode_object(const Json& object) {
   PELTON_CHECK(object.is_object() && object["metadata"].is_object());
   EncodedObject out;
+  out.bytes.reserve(kUsualBytes);
   out.bytes.push_back('{');
   for (const Json::Member& member : object.members()) {
     append_name(out.bytes, member.name);

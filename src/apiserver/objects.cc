@@ -59,7 +59,7 @@ bool is_pods(const api::ResourceInfo& resource) {
 /// A write of a pod until its commit is over.
 struct PodWrite {
   std::string key;
-  Json pod;
+  JsonPtr pod;
   bool is_remove = false;
   uint64_t ticket = 0;
 };
@@ -84,7 +84,8 @@ void Objects::commit(std::vector<Write> writes, std::vector<Unchanged> unchanged
   const size_t count = writes.size();
   std::vector<PodWrite> pods;
   for (Write& write : writes) {
-    EncodedObject encoded = encode_object(write.object);
+    EncodedObject encoded = std::move(write.encoded);
+    if (encoded.bytes.empty()) encoded = encode_object(*write.object);
     if (!write.is_remove) {
       if (Status status = check_size(encoded.bytes.size()); !status.ok()) return done(status);
     }
@@ -104,12 +105,12 @@ void Objects::commit(std::vector<Write> writes, std::vector<Unchanged> unchanged
     transaction.preconditions.push_back({one.resource->store_key(one.ns, one.name), one.revision});
   }
   for (PodWrite& pod : pods) {
-    pod.ticket = room_->note_under_way(pod.key, pod.pod, pod.is_remove);
+    pod.ticket = room_->note_under_way(pod.key, *pod.pod, pod.is_remove);
   }
   store_.commit(std::move(transaction), [count, room = room_, pods = std::move(pods),
                                          done = std::move(done)](Result<Revision> last) {
     for (const PodWrite& pod : pods) {
-      if (last.ok()) room->note_durable(pod.key, pod.pod, pod.is_remove);
+      if (last.ok()) room->note_durable(pod.key, *pod.pod, pod.is_remove);
       room->note_over(pod.ticket);
     }
     if (last.ok()) return done(*last - (count - 1));

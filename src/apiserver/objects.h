@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "api/registry.h"
+#include "apiserver/encoding.h"
 #include "apiserver/node_room.h"
 #include "base/json.h"
 #include "store/store.h"
@@ -31,7 +32,8 @@ struct Write {
   const api::ResourceInfo* resource = nullptr;  ///< the one that is stored
   std::string ns;                               ///< "" for cluster-scoped
   std::string name;
-  base::Json object;      ///< as it will be; of a remove: its last state
+  JsonPtr object;         ///< as it will be; of a remove: its last state
+  EncodedObject encoded;  ///< of it; where it has no bytes, commit() encodes the object
   Revision expected = 0;  ///< what was read; 0: the object must be absent
   bool is_remove = false;
 };

@@ -70,7 +70,7 @@ Result<BindingWrites> make_writes(const CorePtr& core, const Call& call,
     write.ns = call.path.ns;
     write.name = binding.pod_name;
     write.expected = pod->revision;
-    write.object = std::move(*bound);
+    write.object = std::make_shared<const Json>(std::move(*bound));
     writes.pods.push_back(std::move(write));
   }
   return writes;

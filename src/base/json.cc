@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 namespace pelton::base {
 namespace {
@@ -169,12 +170,32 @@ bool Json::operator==(const Json& other) const {
   return value_ == other.value_;
 }
 
+namespace {
+bool needs_escape(unsigned char c) {
+  return c < 0x20 || c == '"' || c == '\\';
+}
+
+/// Whether one of eight bytes may need an escape: most of what is written does not. (A byte minus a
+/// larger one borrows from its high bit, which no byte below 0x80 has of itself; the bytes of other
+/// letters are never taken for clean ones.)
+bool may_need_escape(const char* eight) {
+  constexpr uint64_t kOnes = 0x0101010101010101, kHigh = kOnes * 0x80;
+  uint64_t word = 0;
+  std::memcpy(&word, eight, sizeof word);
+  const uint64_t quote = (word ^ kOnes * '"') - kOnes;
+  const uint64_t slash = (word ^ kOnes * '\\') - kOnes;
+  return ((word | quote | slash | (word - kOnes * 0x20)) & kHigh) != 0;
+}
+}  // namespace
+
 void append_json_string(std::string& out, std::string_view text) {
   out += '"';
   size_t clean = 0;  // start of the run that needs no escape
   for (size_t i = 0; i < text.size(); ++i) {
+    while (text.size() - i >= 8 && !may_need_escape(text.data() + i)) i += 8;
+    if (i == text.size()) break;
     const auto c = static_cast<unsigned char>(text[i]);
-    if (c >= 0x20 && c != '"' && c != '\\') continue;
+    if (!needs_escape(c)) continue;
     out.append(text, clean, i - clean);
     clean = i + 1;
     switch (c) {

@@ -10,6 +10,8 @@ namespace pelton::base {
 namespace {
 
 constexpr size_t kDepthMax = 512;
+/// Texts up to this size share one parser's buffers (20 times as large).
+constexpr size_t kKeptBytes = 32 * 1024;
 
 Json convert(simdjson::dom::element element);
 
@@ -45,6 +47,7 @@ Json convert(simdjson::dom::element element) {
       Json::Array items;
       // A local: iterating over the temporary of value_unsafe() would outlive it.
       const simdjson::dom::array array = element.get_array().value_unsafe();
+      items.reserve(array.size());
       for (simdjson::dom::element item : array) {
         items.push_back(convert(item));
       }
@@ -72,9 +75,15 @@ Json convert(simdjson::dom::element element) {
 }  // namespace
 
 Result<Json> Json::parse(std::string_view text) {
-  simdjson::dom::parser parser;
-  if (auto error = parser.allocate(std::max<size_t>(text.size(), 64), kDepthMax)) {
-    return invalid_argument(std::string("JSON: ") + simdjson::error_message(error));
+  // Its buffers are many times the text's size: kept for the next text, unless this one is large.
+  static thread_local simdjson::dom::parser kept;
+  simdjson::dom::parser large;
+  simdjson::dom::parser& parser = text.size() <= kKeptBytes ? kept : large;
+  if (parser.capacity() < text.size() || parser.max_depth() != kDepthMax) {
+    const size_t capacity = text.size() <= kKeptBytes ? kKeptBytes : text.size();
+    if (auto error = parser.allocate(capacity, kDepthMax)) {
+      return invalid_argument(std::string("JSON: ") + simdjson::error_message(error));
+    }
   }
   simdjson::dom::element root;
   // simdjson reads beyond the end; parse(…, true) copies into a padded buffer.

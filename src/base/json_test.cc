@@ -31,6 +31,30 @@ TEST(Json, LastOfRepeatedMembersWins) {
   EXPECT_EQ(parse(R"({"b":1,"a":2,"b":3})").dump(), R"({"a":2,"b":3})");
 }
 
+TEST(Json, EscapesAByteWhereverInAStringItStands) {
+  for (int byte = 1; byte < 0x80; ++byte) {
+    for (size_t at = 0; at < 20; ++at) {
+      std::string text = "neither here nor there";
+      text[at] = static_cast<char>(byte);
+      const std::string written = Json(text).dump();
+      EXPECT_EQ(parse(written).as_string(), text) << "byte " << byte << " at " << at;
+      const bool is_escaped = byte < 0x20 || byte == '"' || byte == '\\';
+      EXPECT_EQ(written.size() > text.size() + 2, is_escaped) << "byte " << byte << " at " << at;
+    }
+  }
+  EXPECT_EQ(Json("h\xc3\xa9, \xe2\x82\xac: \xf0\x9f\x98\x80!").dump(),
+            "\"h\xc3\xa9, \xe2\x82\xac: \xf0\x9f\x98\x80!\"");
+}
+
+TEST(Json, ReadsLargeAndSmallTextsByTurns) {
+  const std::string large = "[\"" + std::string(200'000, 'x') + "\"]";
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(parse(large)[0].as_string().size(), 200'000U);
+    EXPECT_EQ(parse("[1]")[0].as_int(), 1);
+    EXPECT_FALSE(Json::parse("[1").ok()) << "and nothing of the one before is left";
+  }
+}
+
 TEST(Json, RefusesWhatIsNotJson) {
   for (const char* text : {"", "{", "{\"a\":}", "[1,]", "nul", "\"\xff\"", "1 2", "{'a':1}"}) {
     EXPECT_FALSE(Json::parse(text).ok()) << text;

@@ -35,6 +35,10 @@ struct LoggedOperation {
   Bytes bytes;  ///< Delete: the last state for watchers
 };
 using LoggedTransaction = std::vector<LoggedOperation>;
+/// The bytes that Encoder::operations() makes of it: kind, revision, two lengths, key, object.
+inline size_t encoded_size(const LoggedOperation& op) {
+  return 1 + 8 + 4 + 4 + op.key.size() + op.bytes->size();
+}
 
 /// Builds payloads.
 class Encoder {
@@ -50,6 +54,7 @@ class Encoder {
   void operations(const LoggedTransaction& transaction);
   void entry(std::string_view key, const Bytes& value, Revision created, Revision revision);
   size_t size() const { return bytes_.size(); }
+  void reserve(size_t more) { bytes_.reserve(bytes_.size() + more); }
   const std::string& payload() const { return bytes_; }
 
  private:

@@ -21,8 +21,11 @@ base::Status storage_unavailable(const base::Status& cause) {
 }  // namespace
 
 std::string splice_revision(std::string_view bytes, std::optional<size_t> at, Revision revision) {
-  std::string out(bytes);
-  if (at) out.insert(*at, std::to_string(revision));
+  if (!at) return std::string(bytes);
+  const std::string digits = std::to_string(revision);
+  std::string out;
+  out.reserve(bytes.size() + digits.size());
+  out.append(bytes.substr(0, *at)).append(digits).append(bytes.substr(*at));
   return out;
 }
 
@@ -172,14 +175,12 @@ void Store::Impl::flush() {
   if (is_writing || !failed.ok()) return;
   if (wants_snapshot && !snapshot) return start_snapshot({});
   if (queue.empty()) return;
-  Encoder encoder(FrameKind::Transactions);
   uint32_t transactions = 0;
   size_t taken = 0;
-  Encoder operations(FrameKind::Transactions);
-  for (; taken < queue.size() && operations.size() < kMaxBatchBytes; ++taken) {
-    if (queue[taken].operations.empty()) continue;
-    operations.operations(queue[taken].operations);
-    ++transactions;
+  size_t bytes = 0;
+  for (; taken < queue.size() && bytes < kMaxBatchBytes; ++taken) {
+    if (!queue[taken].operations.empty()) ++transactions;
+    for (const LoggedOperation& op : queue[taken].operations) bytes += encoded_size(op);
   }
   batch.assign(std::make_move_iterator(queue.begin()),
                std::make_move_iterator(queue.begin() + static_cast<ptrdiff_t>(taken)));
@@ -188,9 +189,13 @@ void Store::Impl::flush() {
     answer(std::exchange(batch, {}));
     return;
   }
+  Encoder encoder(FrameKind::Transactions);
+  encoder.reserve(bytes + transactions * sizeof(uint32_t) + sizeof transactions);
   encoder.u32(transactions);
-  const std::string frame =
-      encode_frame(log_number, log_end, encoder.payload() + operations.payload().substr(1));
+  for (const Pending& pending : batch) {
+    if (!pending.operations.empty()) encoder.operations(pending.operations);
+  }
+  const std::string frame = encode_frame(log_number, log_end, encoder.payload());
   const base::Status written = log_file->write_at(log_end, frame);
   if (written.code() == base::Code::ResourceExhausted) {
     // Not whole, so it can never be taken for written, and the next frame goes over it.
