@@ -238,8 +238,7 @@ void check_success_policy(Findings& findings, const Path& path, const Json& spec
   const Json& policy = spec["successPolicy"];
   if (policy.is_null()) return;
   if (!is_indexed(spec)) {
-    findings.invalid(path / "completionMode", spec["completionMode"],
-                     "only Indexed is supported when successPolicy is specified");
+    findings.invalid(path / "successPolicy", policy, "requires indexed completion mode");
     return;
   }
   const Path rules_path = path / "successPolicy" / "rules";
@@ -380,11 +379,6 @@ void validate_job(Findings& findings, const Json& job) {
   for (const char* field : {"backoffLimitPerIndex", "maxFailedIndexes"}) {
     if (is_indexed(spec) || spec[field].is_null()) continue;
     findings.invalid(path / field, spec[field], "requires indexed completion mode");
-  }
-  const std::string& manager = spec["managedBy"].as_string();
-  if (!manager.empty() && manager.find('/') == std::string::npos) {
-    findings.invalid(path / "managedBy", manager,
-                     "must be a domain-prefixed path (such as \"acme.io/foo\")");
   }
   if (spec["backoffLimitPerIndex"].is_null() && !spec["maxFailedIndexes"].is_null()) {
     findings.required(path / "backoffLimitPerIndex", "when maxFailedIndexes is specified");

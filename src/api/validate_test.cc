@@ -287,7 +287,7 @@ TEST(Validate, ChecksJobsSuccessPolicies) {
        "rules[0].succeededCount: Invalid value: 2: must be less than or equal to 1 (the number of "
        "indexes"},
       {"{spec: {successPolicy: {rules: [{succeededCount: 1}]}}}",
-       "only Indexed is supported when successPolicy is specified"},
+       "}: requires indexed completion mode"},
   };
   for (const auto& one : cases) {
     const std::string answer = created(kJob, one.patch.c_str());
@@ -530,9 +530,10 @@ TEST(Validate, ChecksTheSmallKinds) {
                 .find("may not change once set"),
             std::string::npos);
   const char* config = "{apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: d}}";
-  expect_created(config,
-                 {{"{data: {a/b: x}}", "data[a/b]: Invalid value: \"a/b\": a valid config key"},
-                  {"{data: {a: x}, binaryData: {a: eA==}}", "duplicate of key present in binaryData"}});
+  expect_created(
+      config,
+      {{"{data: {a/b: x}}", "data[a/b]: Invalid value: \"a/b\": a valid config key"},
+       {"{data: {a: x}, binaryData: {a: eA==}}", "duplicate of key present in binaryData"}});
   EXPECT_NE(updated(config, "{data: {a: y}}", "{immutable: true, data: {a: x}}")
                 .find("data: Forbidden: field is immutable when `immutable` is set"),
             std::string::npos);
