@@ -221,8 +221,12 @@ Result<LabelSelector> LabelSelector::parse(std::string_view text) {
   Lexer lexer(text);
   while (!lexer.peek().empty()) {
     Requirement requirement;
-    PELTON_TRY(parse_requirement(lexer, requirement));
-    PELTON_TRY(check_requirement(requirement));
+    Status status = parse_requirement(lexer, requirement);
+    if (status.ok()) status = check_requirement(requirement);
+    if (!status.ok()) {
+      return Status(base::Code::InvalidArgument, "BadRequest",
+                    "unable to parse requirement: " + status.message());
+    }
     selector.add(std::move(requirement));
     if (lexer.peek().empty()) break;
     if (!lexer.accept(",")) return unexpected(lexer.peek(), "',' or 'end of string'");

@@ -50,6 +50,9 @@ TEST(LabelSelector, RefusesBadSyntaxAsBadRequest) {
     ASSERT_FALSE(selector.ok()) << text;
     EXPECT_EQ(selector.error().reason(), "BadRequest");
   }
+  EXPECT_EQ(LabelSelector::parse("a=b=c").error().message(),
+            "found '=', expected: ',' or 'end of string'");
+  EXPECT_EQ(LabelSelector::parse("=x").error().message().find("unable to parse requirement: "), 0U);
 }
 
 TEST(LabelSelector, ReadsTheObjectForm) {

@@ -7,9 +7,7 @@ base::Result<Selection> read_selection(const Call& call) {
   Selection out;
   base::Result<api::LabelSelector> labels =
       api::LabelSelector::parse(call.query.get("labelSelector"));
-  if (!labels.ok()) {
-    return bad_request("unable to parse requirement: " + labels.error().message());
-  }
+  if (!labels.ok()) return bad_request(labels.error().message());
   out.labels = std::move(labels).value();
   PELTON_ASSIGN(out.fields,
                 api::FieldSelector::parse(call.query.get("fieldSelector"), *call.resource));

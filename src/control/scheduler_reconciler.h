@@ -9,7 +9,7 @@ namespace pelton::control {
 /// condition PodScheduled and the event FailedScheduling where a pod must wait.
 class SchedulerReconciler final : public Reconciler {
  public:
-  std::string_view name() const override { return "scheduler"; }
+  std::string_view name() const override { return "default-scheduler"; }
   std::vector<std::string> watched_kinds() const override;
   Keys keys_of(const base::Json& object, const CacheView& view) const override;
   Plan reconcile(const Key& key, const CacheView& view, base::Instant now) const override;

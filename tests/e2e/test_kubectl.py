@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """kubectl's habits, compared by what is printed."""
+import contextlib
 import json
+import threading
 import unittest
 
 from cluster import ClusterTest, eventually, normal, pod
@@ -29,6 +31,24 @@ spec:
 
 
 class Kubectl(ClusterTest):
+    @contextlib.contextmanager
+    def watching(self, *args):
+        """Gives a function that returns the next line of a kubectl that does not end."""
+        watcher = self.cluster.popen_kubectl(*args)
+        stop = threading.Timer(180, watcher.kill)  # a line that never comes fails the test
+        stop.start()
+
+        def line():
+            text = watcher.stdout.readline()
+            self.assertNotEqual(text, "", f"kubectl {' '.join(args)} ended")
+            return normal(text).strip()
+        try:
+            yield line
+        finally:
+            stop.cancel()
+            watcher.kill()
+            watcher.communicate()
+
     def test_apply_creates_configures_and_leaves_unchanged(self):
         self.assertEqual(self.cluster.apply(CONFIG).stdout, "configmap/settings created\n")
         self.assertEqual(self.cluster.apply(CONFIG).stdout, "configmap/settings unchanged\n")
@@ -61,21 +81,19 @@ class Kubectl(ClusterTest):
                          "configmap/forms\n")
         self.assertEqual(self.kubectl("get", "configmap", "-l", "tier in (b)", "-o", "name").stdout, "")
 
-    def test_get_watch_shows_changes_and_ends_on_delete(self):
-        watcher = self.cluster.popen_kubectl("get", "configmaps", "-w", "-l", "watched=yes",
-                                             "--output-watch-events", "--no-headers")
-        try:
-            body = CONFIG.replace("settings", "seen").replace("tier: a", 'watched: "yes"')
-            eventually(lambda: watcher.poll() is None, what="the watcher")
-            self.cluster.apply(body)
-            first = watcher.stdout.readline()
-            self.kubectl("delete", "configmap", "seen")
-            rest = watcher.stdout.readline()
-        finally:
-            watcher.terminate()
-            watcher.communicate()
-        self.assertEqual(normal(first), "ADDED seen 2 AGE\n")
-        self.assertEqual(normal(rest), "DELETED seen 2 AGE\n")
+    def test_get_watch_shows_changes_and_deletion(self):
+        settings = lambda name: CONFIG.replace("settings", name).replace("tier: a", 'watched: "yes"')
+        self.cluster.apply(settings("before"))
+        with self.watching("get", "configmaps", "-w", "-l", "watched=yes", "--output-watch-events",
+                           "--no-headers") as line:
+            self.assertEqual(line(), "ADDED before 2 AGE")  # it is there: now it sees all that follows
+            self.cluster.apply(settings("seen"))
+            self.kubectl("label", "configmap", "seen", "also=this")
+            self.kubectl("label", "configmap", "seen", "watched-")
+            self.kubectl("delete", "configmap", "before")
+            self.assertEqual([line() for _ in range(4)],
+                             ["ADDED seen 2 AGE", "MODIFIED seen 2 AGE", "DELETED seen 2 AGE",
+                              "DELETED before 2 AGE"])
 
     def test_patch_label_annotate_and_edit_by_all_three_patches(self):
         self.cluster.apply(CONFIG.replace("settings", "patched"))
@@ -110,6 +128,77 @@ class Kubectl(ClusterTest):
         self.assertEqual(self.kubectl("logs", "-f", "talk", timeout=30).stdout,
                          "line 1\nline 2\nline 3\n")
         self.assertEqual(self.kubectl("logs", "--tail=1", "talk").stdout, "line 3\n")
+
+    def test_get_watch_follows_a_pods_life(self):
+        self.cluster.apply(pod("anchor", "true", nodeSelector={"no": "such"}))
+        self.kubectl("label", "pod", "anchor", "life=yes")
+        with self.watching("get", "pods", "-w", "-l", "life=yes", "--no-headers", "-o",
+                           "custom-columns=N:.metadata.name,P:.status.phase,ON:.spec.nodeName") as line:
+            self.assertTrue(line().startswith("anchor Pending"))
+            living = pod("life", "echo lived")
+            living["metadata"]["labels"]["life"] = "yes"
+            self.cluster.apply(living)
+            seen = []
+            while not seen or seen[-1][0] != "Succeeded":
+                name, *state = line().split()
+                if name == "life" and state not in seen:
+                    seen.append(state)
+        node = self.cluster.get("pod", "life")["spec"]["nodeName"]
+        self.assertEqual(seen[:2], [["Pending", "<none>"], ["Pending", node]])
+        # A short container may start and end between two writes of its status.
+        self.assertIn(seen[2:], ([["Running", node], ["Succeeded", node]], [["Succeeded", node]]))
+        self.kubectl("delete", "pod", "anchor", "life", "--timeout=60s")
+
+    def test_logs_of_a_container_with_times_and_of_many_pods_with_prefixes(self):
+        body = pod("two", "echo main says")
+        body["spec"]["containers"].append({"name": "side", "image": "busybox", "command": ["sh", "-c", "echo side says"]})
+        self.cluster.apply(body)
+        self.kubectl("wait", "pod/two", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
+        self.assertEqual(self.kubectl("logs", "two", "-c", "side").stdout, "side says\n")
+        both = self.kubectl("logs", "two", "--all-containers", "--prefix").stdout
+        self.assertEqual(sorted(both.splitlines()), ["[pod/two/main] main says", "[pod/two/side] side says"])
+        self.assertRegex(self.kubectl("logs", "two", "-c", "main", "--timestamps").stdout,
+                         r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z main says\n$")
+        self.assertEqual(self.kubectl("logs", "-l", "app=two", "-c", "main").stdout, "main says\n")
+        unnamed = self.kubectl("logs", "two")
+        self.assertEqual(unnamed.stdout, "main says\n")
+        self.assertEqual(unnamed.stderr, "Defaulted container \"main\" out of: main, side\n")
+        absent = self.kubectl("logs", "two", "-c", "third", check=False)
+        self.assertEqual((absent.returncode, absent.stderr),
+                         (1, "error: container third is not valid for pod two out of: main, side\n"))
+
+    def test_events_tell_a_pods_story_in_order(self):
+        self.cluster.apply(pod("story", "echo once upon a time"))
+        self.kubectl("wait", "pod/story", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
+
+        def story():
+            lines = normal(self.kubectl("events", "--for", "pod/story", "--no-headers").stdout).splitlines()
+            return [line.split()[1:4] for line in lines]
+        whole = [["Normal", "Scheduled", "Pod/story"], ["Normal", "Created", "Pod/story"],
+                 ["Normal", "Started", "Pod/story"]]
+        # Events are written beside the status, and may come after it. Within one second their order is open.
+        eventually(lambda: all(one in story() for one in whole), timeout=60, what="the pod's events")
+        self.assertEqual(story()[0], whole[0])
+        same = self.kubectl("get", "events", "--field-selector=involvedObject.name=story,reason=Scheduled",
+                            "-o", "jsonpath={.items[*].message}").stdout
+        node = self.cluster.get("pod", "story")["spec"]["nodeName"]
+        self.assertEqual(same, f"Successfully assigned default/story to {node}")
+        described = normal(self.kubectl("describe", "pod", "story").stdout)
+        self.assertRegex(described, r"Normal Scheduled AGE default-scheduler Successfully assigned default/story to ")
+
+    def test_wait_sees_a_deletion_and_a_background_cascade(self):
+        self.cluster.apply(JOB.replace("name: count", "name: gone").replace("echo index", "sleep 600; echo"))
+        pods = lambda: self.kubectl("get", "pods", "-l", "job-name=gone", "-o", "name").stdout.split()
+        names = eventually(lambda: pods() if len(pods()) == 2 else None, timeout=60, what="two pods")
+        waiter = self.cluster.popen_kubectl("wait", *names, "--for=delete", "--timeout=90s")
+        self.assertEqual(self.kubectl("delete", "job", "gone", "--cascade=background").stdout,
+                         'job.batch "gone" deleted from default namespace\n')
+        out = waiter.communicate(timeout=120)[0]
+        self.assertEqual(waiter.returncode, 0, out)
+        # It looks at one after the other, and says nothing of one that has gone by then.
+        self.assertIn(f"{names[0]} condition met", out)
+        self.assertLessEqual(set(out.splitlines()), {f"{name} condition met" for name in names})
+        self.assertEqual(pods(), [])
 
     def test_a_job_completes_and_its_deletion_takes_its_pods(self):
         self.assertEqual(self.cluster.apply(JOB).stdout, "job.batch/count created\n")
