@@ -2,6 +2,7 @@
 # Each bench/NAME.sh or bench/NAME.py is one command that prints its table.
 
 verb_bench() {
+  source tools/dev/oracle.sh
   local only=${1:-} script ran=0
   need_packages build run bench
   need_jax
@@ -10,6 +11,8 @@ verb_bench() {
     [[ -e $script && $script == *"$only"* ]] || continue
     ran=$((ran + 1))
     say "== $script"
+    # It says itself that it is skipped where its peer cannot be built.
+    if [[ $script == bench/api.py ]]; then need_oracle || true; fi
     if [[ $script == *.py ]]; then /usr/bin/python3 -B "$script"; else bash "$script"; fi
   done
   ((ran > 0)) || die "there is no benchmark${only:+ whose name contains '$only'} below bench/."

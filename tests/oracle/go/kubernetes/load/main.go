@@ -8,16 +8,18 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
+	"regexp"
 	"sort"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,10 +31,32 @@ import (
 )
 
 type job struct {
-	base, path, body, prefix string
+	base, host, path, prefix string
 	config                   *rest.Config
 	count, connections       int
 	rate                     float64
+	head                     string   // of each request, up to the value of Content-Length
+	pieces                   []string // of the body; "NAME" and "SENT" are to be filled in
+	fixed, names, sents      int      // bytes of the other pieces; how many of these
+}
+
+var places = regexp.MustCompile("NAME|SENT")
+
+func (j *job) prepare(body string) {
+	end := 0
+	for _, at := range places.FindAllStringIndex(body, -1) {
+		j.pieces = append(j.pieces, body[end:at[0]], body[at[0]:at[1]])
+		end = at[1]
+	}
+	j.pieces = append(j.pieces, body[end:])
+	j.names, j.sents = strings.Count(body, "NAME"), strings.Count(body, "SENT")
+	j.fixed = len(body) - len("NAME")*(j.names+j.sents)
+	authorization := ""
+	if j.config.BearerToken != "" {
+		authorization = "Authorization: Bearer " + j.config.BearerToken + "\r\n"
+	}
+	j.head = "POST " + j.path + " HTTP/1.1\r\nHost: " + j.host + "\r\n" + authorization +
+		"Accept: application/json\r\nContent-Type: application/json\r\nContent-Length: "
 }
 
 func must(err error) {
@@ -53,10 +77,9 @@ func (j *job) client(connections int) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-func (j *job) request(method, url string, body io.Reader) *http.Request {
-	request, err := http.NewRequest(method, url, body)
+func (j *job) get(url string) *http.Request {
+	request, err := http.NewRequest("GET", url, nil)
 	must(err)
-	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Accept", "application/json")
 	if j.config.BearerToken != "" {
 		request.Header.Set("Authorization", "Bearer "+j.config.BearerToken)
@@ -64,30 +87,76 @@ func (j *job) request(method, url string, body io.Reader) *http.Request {
 	return request
 }
 
-func (j *job) create(client *http.Client, number int) error {
+// A connection of the load. Written by hand around crypto/tls and net/http's parser, because the
+// machine's processors are shared with the server: what net/http's client costs, the server lacks.
+type connection struct {
+	stream *tls.Conn
+	reader *bufio.Reader
+	out    []byte
+	answer bytes.Buffer
+}
+
+func (j *job) dial() (*connection, error) {
+	settings, err := rest.TLSConfigFor(j.config)
+	if err != nil {
+		return nil, err
+	}
+	settings.NextProtos = []string{"http/1.1"}
+	stream, err := tls.Dial("tcp", j.host, settings)
+	if err != nil {
+		return nil, err
+	}
+	return &connection{stream: stream, reader: bufio.NewReaderSize(stream, 16*1024)}, nil
+}
+
+var post = &http.Request{Method: "POST"}
+
+func (j *job) create(c *connection, number int) error {
 	name := fmt.Sprintf("%s-%06d", j.prefix, number)
-	body := strings.ReplaceAll(j.body, "NAME", name)
-	body = strings.ReplaceAll(body, "SENT", fmt.Sprint(time.Now().UnixNano()))
-	response, err := client.Do(j.request("POST", j.base+j.path, strings.NewReader(body)))
+	sent := strconv.FormatInt(time.Now().UnixNano(), 10)
+	size := j.fixed + j.names*len(name) + j.sents*len(sent)
+	c.out = append(append(c.out[:0], j.head...), strconv.Itoa(size)...)
+	c.out = append(c.out, "\r\n\r\n"...)
+	for _, piece := range j.pieces {
+		switch piece {
+		case "NAME":
+			c.out = append(c.out, name...)
+		case "SENT":
+			c.out = append(c.out, sent...)
+		default:
+			c.out = append(c.out, piece...)
+		}
+	}
+	if _, err := c.stream.Write(c.out); err != nil {
+		return err
+	}
+	response, err := http.ReadResponse(c.reader, post)
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
+	c.answer.Reset()
+	_, err = c.answer.ReadFrom(response.Body)
+	response.Body.Close()
 	if err == nil && response.StatusCode != http.StatusCreated {
-		err = fmt.Errorf("%s: %s", response.Status, answer)
+		err = fmt.Errorf("%s: %s", response.Status, c.answer.String())
 	}
 	return err
 }
 
 // creations: all of them, as fast as the answers come (or at the rate). Latencies in seconds.
 func (j *job) creations() (seconds float64, latencies []float64) {
-	client := j.client(j.connections)
+	connections := make([]*connection, j.connections)
+	for i := range connections {
+		var err error
+		connections[i], err = j.dial()
+		must(err)
+		defer connections[i].stream.Close()
+	}
 	latencies = make([]float64, j.count)
 	var next atomic.Int64
 	var group sync.WaitGroup
 	started := time.Now()
-	for range j.connections {
+	for _, connection := range connections {
 		group.Add(1)
 		go func() {
 			defer group.Done()
@@ -100,7 +169,7 @@ func (j *job) creations() (seconds float64, latencies []float64) {
 					time.Sleep(time.Until(started.Add(time.Duration(float64(number) / j.rate * 1e9))))
 				}
 				sent := time.Now()
-				must(j.create(client, number))
+				must(j.create(connection, number))
 				latencies[number] = time.Since(sent).Seconds()
 			}
 		}()
@@ -113,15 +182,15 @@ func (j *job) creations() (seconds float64, latencies []float64) {
 func (j *job) watch(done chan<- []float64) {
 	// From the newest version: only what is created from now on.
 	client := j.client(2)
-	list, err := client.Do(j.request("GET", j.base+j.path+"?limit=1", nil))
+	list, err := client.Do(j.get(j.base + j.path + "?limit=1"))
 	must(err)
 	var head struct {
 		Metadata struct{ ResourceVersion string }
 	}
 	must(json.NewDecoder(list.Body).Decode(&head))
 	list.Body.Close()
-	response, err := client.Do(j.request("GET", j.base+j.path+"?watch=true&resourceVersion="+
-		head.Metadata.ResourceVersion, nil))
+	response, err := client.Do(j.get(j.base + j.path + "?watch=true&resourceVersion=" +
+		head.Metadata.ResourceVersion))
 	must(err)
 	if response.StatusCode != http.StatusOK {
 		must(errors.New(response.Status))
@@ -173,8 +242,9 @@ func main() {
 	must(err)
 	text, err := os.ReadFile(*body)
 	must(err)
-	j := &job{base: config.Host, path: *path, prefix: *prefix, config: config, count: *count,
-		body: string(bytes.TrimSpace(text)), connections: *connections, rate: *rate}
+	j := &job{base: config.Host, host: strings.TrimPrefix(config.Host, "https://"), path: *path,
+		prefix: *prefix, config: config, count: *count, connections: *connections, rate: *rate}
+	j.prepare(string(bytes.TrimSpace(text)))
 	delays := make(chan []float64, 1)
 	if *watched {
 		j.watch(delays)
