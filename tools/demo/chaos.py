@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kills one worker the way a kernel's out-of-memory killer would: SIGKILL, from outside the pod.
+"""Kills from outside the cluster: a worker as a kernel out of memory would, a node as a power cut.
 
 A pod is real processes of this machine, so its worker stands in /proc like any other. It is told
-from the workers of other clusters by its ancestor, the agent of the demo's own data directory.
+from the workers of other pods and clusters by its ancestor, the shim of its container, whose
+command names the pod's directory in the demo's own data directory.
 """
 
 import dataclasses
@@ -40,14 +41,27 @@ def all_processes(proc=pathlib.Path("/proc")):
   return {process.pid: process for process in found if process}
 
 
-def find_worker(processes, index, data_directory):
-  """Returns the pid of the trainer of the pod with this completion index. Raises LookupError.
+def is_shim_below(process, directory):
+  """Whether this is the shim of a container whose directory is below `directory`."""
+  words = process.command
+  return any(verb == "container-shim" and path.startswith(f"{directory}/")
+             for verb, path in zip(words, words[1:]))
+
+
+def is_agent_of(process, node, data_directory):
+  words = process.command
+  return (("agent" in words) and (str(data_directory) in words)
+          and ("--node", node) in zip(words, words[1:]))
+
+
+def find_worker(processes, index, pod_directory):
+  """Returns the pid of the trainer with this completion index in that pod. Raises LookupError.
 
   The first process that `pelton run` started there: it has a rank, and its parent has none.
   """
   def belongs(process):
     while process:
-      if str(data_directory) in " ".join(process.command):
+      if is_shim_below(process, pod_directory):
         return True
       process = processes.get(process.parent)
     return False
@@ -63,5 +77,43 @@ def find_worker(processes, index, data_directory):
   return min(found)
 
 
+def find_node(processes, node, data_directory):
+  """Returns the pids of all that runs on a node: first its agent, so that nobody is left to tell
+  of the others' end, then the shims of its containers, then all that descends from these."""
+  agents = [p.pid for p in processes.values() if is_agent_of(p, node, data_directory)]
+  shims = [p.pid for p in processes.values() if is_shim_below(p, f"{data_directory}/nodes/{node}")]
+  found = sorted(agents) + sorted(shims)
+  children = {}
+  for process in processes.values():
+    children.setdefault(process.parent, []).append(process.pid)
+  for pid in found:  # grows meanwhile
+    found += [child for child in sorted(children.get(pid, [])) if child not in found]
+  return found
+
+
 def kill(pid):
   os.kill(pid, signal.SIGKILL)
+
+
+def kill_node(node, data_directory, look=all_processes, strike=kill):
+  """SIGKILL to all that runs on a node; returns their pids, the agent's first. Raises LookupError
+  where nothing runs there, and OSError."""
+  killed = []
+  while True:
+    # What an agent began while we looked is found by looking again.
+    new = [pid for pid in find_node(look(), node, data_directory) if pid not in killed]
+    if not new:
+      break
+    for pid in new:
+      try:
+        strike(pid)
+      except ProcessLookupError:
+        pass  # died with its parent
+    killed += new
+  if not killed:
+    raise LookupError(f"nothing of {node} runs on this machine now")
+  return killed
+
+
+def has_agent(processes, node, data_directory):
+  return any(is_agent_of(process, node, data_directory) for process in processes.values())

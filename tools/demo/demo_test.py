@@ -24,7 +24,7 @@ def told(*, killed_after=25, checkpoint=20, total=40, restart_seconds=10, kill=T
   for number in range(1, (killed_after if kill else total) + 1):
     step(number)
   if kill:
-    story.on_kill(at + 0.2, "train-gpt-workers-0-2-abcde", "2", 4242)
+    story.on_kill(at + 0.2, "worker", "2", [4242])
     at += restart_seconds
     story.on_log_line(at, f"resume: step={checkpoint} rank=0 checkpoint=/checkpoints/x")
     for number in range(checkpoint + 1, total + 1):
@@ -50,11 +50,49 @@ class TheSummary(unittest.TestCase):
 
   def test_counts_steps_whose_lines_came_after_the_kill(self):
     story = told(killed_after=25)
-    at = story.kill.at
-    story.steps = [s for s in story.steps]
-    story.kill = type(story.kill)(at - 2, "p", "2", 1, last_step=23)
-    self.assertEqual(story.steps_lost_from(), 25)
+    story.kills = [story.kills[0].__class__(story.kills[0].at - 2, "worker", "2", (1,))]
+    self.assertEqual(story.interruptions()[0].last_step, 25)
     self.assertEqual(story.steps_redone(), 5)
+
+  def test_counts_two_kills_with_one_restart_once(self):
+    story = told(killed_after=25, checkpoint=20, restart_seconds=10)
+    story.on_kill(story.kills[0].at + 3, "node", "node-1", [7, 8, 9])
+    self.assertEqual(len(story.interruptions()), 1)
+    self.assertEqual(story.steps_redone(), 5)
+    self.assertAlmostEqual(story.seconds_lost(), 15)
+    text = "\n".join(summary.lines(story, 61, "logs", False, []))
+    for part in ("killed        1 worker, 1 node", "SIGKILL of worker 2 after step 25, at 25 s",
+                 "SIGKILL of node node-1 (3 processes) after step 25, at 28 s"):
+      self.assertIn(part, text)
+
+  def test_counts_a_second_kill_while_steps_are_redone(self):
+    story, step = Story(), "step={} loss=3.0 ms=1000 tokens_per_s=1 of=40"
+    told_lines = [(0.5, "start: step=0 rank=0 no checkpoint to resume from"),
+                  *((n, step.format(n)) for n in range(1, 26)),
+                  (30, "resume: step=20 rank=0 checkpoint=/x"),
+                  *((10 + n, step.format(n)) for n in range(21, 24)),  # 31 s to 33 s
+                  (40, "resume: step=20 rank=0 checkpoint=/x"),
+                  *((20 + n, step.format(n)) for n in range(21, 41))]  # from 41 s on
+    for at, line in told_lines:
+      story.on_log_line(at, line)
+    story.on_kill(25.5, "worker", "0", [1])
+    story.on_kill(33.5, "node", "node-0", [2])
+    self.assertEqual([i.last_step for i in story.interruptions()], [25, 23])
+    self.assertEqual(story.steps_redone(), 5 + 3)
+    self.assertAlmostEqual(story.seconds_lost(), 46 - 1 - 25)  # step 26 came at 46 s
+    story.on_kill(60.5, "worker", "1", [3])  # after the last step, and nothing began again yet
+    self.assertIsNone(story.steps_redone())
+    self.assertIsNone(story.seconds_lost())
+    story.on_log_line(70, "resume: step=40 rank=0 checkpoint=/x")
+    self.assertEqual(story.steps_redone(), 5 + 3)
+
+  def test_a_kill_before_the_first_step_redoes_nothing(self):
+    story = Story()
+    story.on_kill(5, "worker", "0", [1])
+    story.on_log_line(9, "start: step=0 rank=0 no checkpoint to resume from")
+    story.on_log_line(11, "step=1 loss=3.0 ms=1000 tokens_per_s=1 of=40")
+    self.assertEqual(story.steps_redone(), 0)
+    self.assertAlmostEqual(story.seconds_lost(), 11 - 1 - 5)
 
   def test_knows_nothing_lost_where_nothing_was_killed(self):
     story = told(kill=False)
@@ -65,7 +103,7 @@ class TheSummary(unittest.TestCase):
   def test_does_not_make_up_what_it_does_not_know(self):
     story = Story()
     story.on_log_line(1, "step=1 loss=5.0 ms=10 tokens_per_s=1 of=9")
-    story.on_kill(2, "p", "0", 1)
+    story.on_kill(2, "worker", "0", [1])
     self.assertIsNone(story.steps_redone())
     self.assertIsNone(story.seconds_lost())
     self.assertIn("unknown", "\n".join(summary.lines(story, 3, "logs", False, [])))
@@ -122,6 +160,22 @@ class TheScreen(unittest.TestCase):
         self.assertLessEqual(max(sum(len(text) for _, text in line) for line in lines), width)
     self.assertEqual(len(heights), 1)
 
+  def test_shows_keys_losses_and_silent_nodes_where_keys_are_heard(self):
+    def last_line(story, notice):
+      return view.to_ansi(view.screen(story, 5, 150, "title", keys=notice)[-1:], coloured=False)
+    self.assertEqual(last_line(Story(), ""), "w kills a worker   n kills a node   q ends   ")
+    self.story.on_kill(40, "node", "node-3", [1, 2])
+    self.story.on_nodes([{"metadata": {"name": f"node-{i}", "labels": {}}, "status": {
+        "conditions": [{"type": "Ready", "status": "Unknown" if i == 3 else "True"}]}}
+                         for i in range(4)])
+    line = last_line(self.story, "no worker runs just now")
+    for part in ("killed: 1 worker, 1 node", "NotReady: node-3", "no worker runs just now"):
+      self.assertIn(part, line)
+    self.assertNotIn("maxRestarts", line)
+    self.story.on_jobset({"spec": {"failurePolicy": {"maxRestarts": 1}}, "status": {"restarts": 1}})
+    self.assertIn("maxRestarts", last_line(self.story, ""))
+    self.assertIn("restarts 1 of 1", view.to_ansi(view.screen(self.story, 5, 150, "t")))
+
   def test_shows_steps_loss_pods_and_events(self):
     text = view.to_ansi(view.screen(self.story, 5, 120, "title"), coloured=False)
     for part in ("step 40 of 40", "loss 2.000", "train-gpt-workers-0-3-abcde", "node-3",
@@ -171,23 +225,58 @@ class WhatTheApiSays(unittest.TestCase):
 
 
 class TheVictim(unittest.TestCase):
-  def processes(self, *rows):
-    return {pid: chaos.Process(pid, parent, command, environment)
-            for pid, parent, command, environment in rows}
+  DATA = "/tmp/pelton-demo"
 
-  def test_is_the_workers_first_process_in_the_demos_own_cluster(self):
+  def setUp(self):
+    def shim(node, uid):
+      return ("pelton", "container-shim", f"{self.DATA}/nodes/{node}/pods/{uid}/containers/t/0")
     rank = {"NODE_RANK": "2", "LOCAL_RANK": "0"}
-    processes = self.processes(
-        (10, 1, ("pelton", "agent", "--data-dir", "/tmp/pelton-demo"), {}),
+    self.processes = {pid: chaos.Process(pid, parent, command, environment) for
+                      pid, parent, command, environment in (
+        (30, 1, ("pelton", "agent", "--data-dir", self.DATA, "--node", "node-1"), {}),
+        (10, 1, shim("node-1", "uid-a"), {}),
         (11, 10, ("pelton", "run", "--", "python"), {}),
         (12, 11, ("python", "train.py"), rank),
         (13, 12, ("python", "helper"), rank),
-        (20, 1, ("pelton", "agent", "--data-dir", "/tmp/another"), {}),
-        (5, 20, ("python", "train.py"), rank),
-        (14, 11, ("python", "train.py"), {**rank, "NODE_RANK": "3"}))
-    self.assertEqual(chaos.find_worker(processes, "2", "/tmp/pelton-demo"), 12)
+        (14, 11, ("python", "train.py"), {**rank, "NODE_RANK": "3"}),
+        # The pod of the attempt before, which is about to end; and another node, another cluster.
+        (6, 1, shim("node-1", "uid-old"), {}),
+        (7, 6, ("python", "train.py"), rank),
+        (20, 1, ("pelton", "agent", "--data-dir", self.DATA, "--node", "node-10"), {}),
+        (21, 20, shim("node-10", "uid-b"), {}),
+        (22, 1, ("pelton", "agent", "--data-dir", "/tmp/another", "--node", "node-1"), {}),
+        (23, 1, ("pelton", "container-shim", "/tmp/another/nodes/node-1/pods/uid-a/x"), {}),
+        (5, 23, ("python", "train.py"), rank),
+        (24, 1, ("less", f"{self.DATA}/nodes/node-1/pods/uid-a/pod.json"), {}))}
+
+  def test_is_the_first_process_of_the_worker_in_that_pod(self):
+    pod = f"{self.DATA}/nodes/node-1/pods/uid-a"
+    self.assertEqual(chaos.find_worker(self.processes, "2", pod), 12)
     with self.assertRaises(LookupError):
-      chaos.find_worker(processes, "1", "/tmp/pelton-demo")
+      chaos.find_worker(self.processes, "1", pod)
+    with self.assertRaises(LookupError):
+      chaos.find_worker(self.processes, "2", f"{self.DATA}/nodes/node-10/pods/uid-b")
+
+  def test_is_all_of_a_node_and_its_agent_first(self):
+    pids = chaos.find_node(self.processes, "node-1", self.DATA)
+    self.assertEqual(pids[0], 30)
+    self.assertEqual(sorted(pids), [6, 7, 10, 11, 12, 13, 14, 30])
+    self.assertEqual(sorted(chaos.find_node(self.processes, "node-10", self.DATA)), [20, 21])
+
+  def test_includes_what_the_agent_began_while_it_was_killed(self):
+    late = chaos.Process(40, 1, ("pelton", "container-shim", f"{self.DATA}/nodes/node-10/pods/n/0"),
+                         {})
+    views = [self.processes, {**self.processes, 40: late}, {40: late}]
+    struck = []
+    killed = chaos.kill_node("node-10", self.DATA, look=lambda: views.pop(0), strike=struck.append)
+    self.assertEqual(struck, [20, 21, 40])
+    self.assertEqual(killed, struck)
+    with self.assertRaises(LookupError):
+      chaos.kill_node("node-10", self.DATA, look=dict, strike=struck.append)
+
+  def test_has_an_agent_or_not(self):
+    self.assertTrue(chaos.has_agent(self.processes, "node-1", self.DATA))
+    self.assertFalse(chaos.has_agent(self.processes, "node-2", self.DATA))
 
   def test_this_process_can_be_read(self):
     import os

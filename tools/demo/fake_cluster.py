@@ -3,10 +3,12 @@
 """A stand-in for `pelton` and `kubectl`, to test the demo where no cluster can run.
 
 `fake_cluster.py up … --data-dir D` starts a small HTTPS server that tells, at ten times the
-speed, what the API says of a training job: pods, events, a followed log. Its workers are real
-processes; when one is killed, the job restarts from its last checkpoint; with FAKE_WAITS_FOR_LOSS in
-the environment it waits at step 30 until that has happened. Any other first word is taken for a
-kubectl command, of which only `config view` has an answer that matters.
+speed, what the API says of a training job: pods, events, a followed log. Its agents and workers are
+real processes; when one is killed, the job restarts from its last checkpoint; with
+FAKE_WAITS_FOR_LOSS=N in the environment it waits at step 30 in each of the first N attempts until
+that has happened. A node whose agent is dead is not Ready, and keeps the job from beginning again,
+until `up` is called again. Any other first word is taken for a kubectl command, of which only
+`config view` has an answer that matters.
 """
 
 import base64
@@ -24,20 +26,38 @@ import time
 STEPS, CHECKPOINT_EVERY, STEP_SECONDS = 60, 10, 0.03
 
 
-class Job:
-  """Four sleeping workers, and the log that rank 0 would write."""
+def start_process(script, *words):
+  """A shell that is shown with these words, and its child."""
+  return subprocess.Popen(["sh", "-c", script, "pelton", *words], start_new_session=True)
 
-  def __init__(self):
+
+class Job:
+  """Four agents, four sleeping workers, and the log that rank 0 would write."""
+
+  def __init__(self, data):
+    self.data = data
     self.attempt, self.done, self.checkpoint = 0, False, 0
-    self.waits_for_loss = "FAKE_WAITS_FOR_LOSS" in os.environ
+    self.losses_to_wait_for = int(os.environ.get("FAKE_WAITS_FOR_LOSS", "0"))
     self.logs = {}  # pod name → lines
+    self.agents = [None] * 4
+    self.workers = []
+    self.start_agents()
     self.start()
+
+  def start_agents(self):
+    for index in self.silent():
+      self.agents[index] = start_process("sleep 600 & wait", "agent", "--data-dir", str(self.data),
+                                         "--node", f"node-{index}")
+
+  def silent(self):
+    return [i for i, agent in enumerate(self.agents) if agent is None or agent.poll() is not None]
 
   def start(self):
     self.workers = []
     for index in range(4):
-      environment = {**os.environ, "NODE_RANK": str(index), "LOCAL_RANK": "0"}
-      self.workers.append(subprocess.Popen(["sleep", "600"], env=environment))
+      directory = f"{self.data}/nodes/node-{index}/pods/{self.name(index)}/containers/trainer/0"
+      self.workers.append(start_process(
+          f"NODE_RANK={index} LOCAL_RANK=0 sleep 600 & wait $!", "container-shim", directory))
       self.logs[self.name(index)] = []
     log = self.logs[self.name(0)]
     if self.checkpoint:
@@ -50,11 +70,13 @@ class Job:
   def train(self, log, attempt):
     for step in range(self.checkpoint + 1, STEPS + 1):
       time.sleep(STEP_SECONDS)
-      while self.waits_for_loss and not attempt and step == 30 and not self.has_lost_one():
+      while attempt < self.losses_to_wait_for and step == 30 and not self.has_lost_one():
         time.sleep(STEP_SECONDS)
       if self.has_lost_one():
         self.stop()
         time.sleep(0.2)
+        while self.silent():
+          time.sleep(STEP_SECONDS)
         self.attempt += 1
         self.start()
         return
@@ -71,10 +93,24 @@ class Job:
   def has_lost_one(self):
     return any(worker.poll() is not None for worker in self.workers)
 
-  def stop(self):
-    for worker in self.workers:
-      worker.kill()
-      worker.wait()
+  def stop(self, also=()):
+    for process in [*self.workers, *also]:
+      try:
+        os.killpg(process.pid, signal.SIGKILL)
+      except ProcessLookupError:
+        pass
+      process.wait()
+
+  def end(self):
+    self.stop(agent for agent in self.agents if agent)
+
+  def nodes(self):
+    silent = self.silent()
+    return [{"metadata": {"name": f"node-{i}", "labels": {
+        "pelton.dev/virtual-accelerator": "true"}}, "status": {
+            "capacity": {"google.com/tpu": "1"}, "conditions": [
+                {"type": "Ready", "status": "Unknown" if i in silent else "True"}]}}
+            for i in range(4)]
 
   def pods(self):
     state = {"terminated": {"reason": "Completed", "exitCode": 0}} if self.done else {"running": {}}
@@ -88,7 +124,8 @@ class Job:
 
   def jobset(self):
     conditions = [{"type": "Completed", "status": "True", "message": "all jobs succeeded"}]
-    return {"status": {"restarts": self.attempt, "conditions": conditions if self.done else []}}
+    return {"spec": {"failurePolicy": {"maxRestarts": 5}},
+            "status": {"restarts": self.attempt, "conditions": conditions if self.done else []}}
 
 
 def handler_for(job):
@@ -109,8 +146,7 @@ def handler_for(job):
         answer = {"items": [{"metadata": {"name": "e", "uid": "e"}, "reason": "Started",
                              "message": "started", "involvedObject": {"kind": "Pod", "name": "p"}}]}
       elif path.endswith("/nodes"):
-        answer = {"items": [{"metadata": {"labels": {"pelton.dev/virtual-accelerator": "true"}},
-                             "status": {"capacity": {"google.com/tpu": "1"}}}] * 4}
+        answer = {"items": job.nodes()}
       else:
         answer = job.jobset()
       body = json.dumps(answer).encode()
@@ -141,18 +177,25 @@ def openssl(*arguments):
 
 
 def serve(data):
-  job = Job()
+  job = Job(data)
   server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler_for(job))
   context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
   context.load_cert_chain(data / "crt", data / "key")
   server.socket = context.wrap_socket(server.socket, server_side=True)
-  signal.signal(signal.SIGTERM, lambda *_: (job.stop(), os._exit(0)))
+  signal.signal(signal.SIGTERM, lambda *_: (job.end(), os._exit(0)))
+  signal.signal(signal.SIGUSR1, lambda *_: (job.start_agents(), (data / "again").touch()))
   config = {"server": f"https://127.0.0.1:{server.server_port}"}
   (data / "port.json").write_text(json.dumps(config))
   server.serve_forever()
 
 
 def up(data):
+  if data.exists():
+    (data / "again").unlink(missing_ok=True)
+    os.kill(int((data / "pid").read_text()), signal.SIGUSR1)
+    while not (data / "again").exists():
+      time.sleep(0.02)
+    return 0
   data.mkdir(parents=True)
   (data / "log").mkdir()
   (data / "log" / "server.log").write_text("the fake server's log\n")

@@ -4,12 +4,16 @@
 import fcntl
 import os
 import pathlib
+import pty
 import re
 import select
 import signal
 import subprocess
+import struct
 import sys
 import tempfile
+import termios
+import threading
 import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -35,10 +39,11 @@ class TheDemo(unittest.TestCase):
                           timeout=GIVE_UP_SECONDS, env={**os.environ, **variables})
 
   def test_tells_the_story_and_leaves_nothing(self):
-    done = self.run_demo(FAKE_WAITS_FOR_LOSS="yes")
+    done = self.run_demo(FAKE_WAITS_FOR_LOSS="1")
     self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
     for pattern in (r"(?m)^\$ pelton up --nodes 4 ",
-                    r"(?m)^\$ kubectl apply -f examples/train-gpt/", r"(?m)^\$ kill -9 \d+    # worker \d", r"step 60 of 60: loss 2\.000",
+                    r"(?m)^\$ kubectl apply -f examples/train-gpt/",
+                    r"(?m)^\$ kill -9 \d+    # worker \d", r"step 60 of 60: loss 2\.000",
                     r"restarts +1", r"steps redone +\d+ ", r"4 x google.com/tpu: virtual"):
       self.assertRegex(done.stdout, pattern)
     self.assertFalse(self.data.exists())
@@ -79,8 +84,59 @@ class TheDemo(unittest.TestCase):
         self.assertTrue(select.select([watched], [], [], GIVE_UP_SECONDS)[0])
         os.close(watched)
 
+  def in_terminal(self, presses, *arguments, **variables):
+    """Runs the demo in a terminal of its own. `presses` are (text, key): each key is pressed once
+    the text before it has been shown after the last press. Returns (exit code, all that was shown,
+    whether the terminal was left as it was)."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+      fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+      os.execvpe(sys.executable, self.command(*arguments),
+                 {**os.environ, "TERM": "xterm", **variables})
+    before = termios.tcgetattr(terminal)
+    shown, seen, presses = "", 0, list(presses)
+    give_up = threading.Timer(GIVE_UP_SECONDS, os.kill, (pid, signal.SIGTERM))
+    give_up.start()
+    self.addCleanup(give_up.cancel)
+    while True:
+      try:
+        shown += os.read(terminal, 65536).decode(errors="replace")
+      except OSError:  # the demo has ended
+        break
+      while presses and (at := shown.find(presses[0][0], seen)) >= 0:
+        seen = at + len(presses[0][0])
+        os.write(terminal, presses.pop(0)[1].encode())
+    # Its end of the terminal is closed with the process, and this one has the settings still.
+    is_as_before = termios.tcgetattr(terminal) == before
+    os.close(terminal)
+    give_up.cancel()
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    self.assertEqual(presses, [], shown[-3000:])
+    return code, shown, is_as_before
+
+  def test_keys_kill_a_worker_and_a_node_and_the_job_ends_all_the_same(self):
+    code, shown, is_as_before = self.in_terminal(
+        [("step 29 of 60", "w"), ("restarts 1 of 5", "n")], "--no-kill", FAKE_WAITS_FOR_LOSS="2")
+    self.assertEqual(code, 0, shown[-3000:])
+    for pattern in (r"kills a worker", r"\$ kill -9 \d+    # worker \d, in pod",
+                    r"\$ kill -9 \d+ \d+ \d+.*    # all of node-(\d)", r"NotReady: node-\d",
+                    r"\$ pelton up --data-dir \S+    # power is back on node-\d",
+                    r"killed +1 worker, 1 node", r"restarts +2\r?\n"):
+      self.assertRegex(shown, pattern)
+    self.assertTrue(is_as_before)
+    self.assertFalse(self.data.exists())
+
+  def test_q_ends_it_with_a_summary_and_leaves_nothing(self):
+    code, shown, is_as_before = self.in_terminal([("step 29 of 60", "q")], "--no-kill",
+                                                 FAKE_WAITS_FOR_LOSS="1")
+    self.assertEqual(code, 130, shown[-3000:])
+    self.assertRegex(shown, r"outcome +not finished")
+    self.assertIn("ended by key", shown)
+    self.assertTrue(is_as_before)
+    self.assertFalse(self.data.exists())
+
   def test_a_job_that_does_not_end_is_a_failure(self):
-    done = self.run_demo("--timeout", "0.5", "--no-kill", FAKE_WAITS_FOR_LOSS="yes")
+    done = self.run_demo("--timeout", "0.5", "--no-kill", FAKE_WAITS_FOR_LOSS="1")
     self.assertEqual(done.returncode, 1)
     self.assertIn("did not complete", done.stdout)
     self.assertFalse(self.data.exists())

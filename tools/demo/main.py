@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo: a real training job on four workers loses one of them, recovers, and finishes.
 
-Everything on the screen comes from the Kubernetes API of the cluster that it starts. Exit code 0:
-the job completed after the loss, all ranks hold the same parameters, and the loss is below 2.5.
+Everything on the screen comes from the Kubernetes API of the cluster that it starts. On a terminal,
+w kills another worker, n a whole node, q ends it. Exit code 0: the job completed after the loss, all
+ranks hold the same parameters, and the loss is below 2.5.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import threading
 import time
 
 import chaos
+import keys
 import kube
 import summary
 import view
@@ -32,6 +34,7 @@ PARK = "examples/parks/small.yaml"
 NAMESPACE = "/api/v1/namespaces/default"
 SELECTOR = "jobset.sigs.k8s.io%2Fjobset-name%3Dtrain-gpt"
 JOBSET_PATH = "/apis/jobset.x-k8s.io/v1alpha2/namespaces/default/jobsets/train-gpt"
+NODE_RETURNS_AFTER = 30  # seconds, also where nobody has called it NotReady
 RED, PLAIN = "\033[1;31m", "\033[0m"
 
 
@@ -56,13 +59,15 @@ class Screen:
       sys.stdout.write(f"\033[{self.drawn}A\033[J")
       self.drawn = 0
 
-  def draw(self, story, now):
+  def draw(self, story, now, notice=None):
+    """Draws a frame; `notice` stands beside the keys, None where no key is heard."""
     if not self.live:
       for line in self.plain.changes(story, now):
         print(line, flush=True)
       return
     width = shutil.get_terminal_size().columns - 1
-    lines = view.screen(story, now, width, "Pelton: four workers train a model", "Ctrl-C ends it")
+    lines = view.screen(story, now, width, "Pelton: four workers train a model",
+                        "Ctrl-C ends it" if notice is None else "", notice)
     self.erase()
     sys.stdout.write(view.to_ansi(lines) + "\n")
     sys.stdout.flush()
@@ -73,11 +78,11 @@ class Screen:
 
 
 class LogFollower(threading.Thread):
-  """Reads one pod's log to its end, and puts (pod, index, line) into a queue and a file."""
+  """Reads one pod's log to its end, and puts (time, index, line) into a queue and a file."""
 
-  def __init__(self, api, pod, lines, directory):
+  def __init__(self, api, pod, lines, directory, now):
     super().__init__(daemon=True)
-    self.api, self.lines = api, lines
+    self.api, self.lines, self.now = api, lines, now
     self.pod = pod["metadata"]["name"]
     labels = pod["metadata"].get("labels", {})
     self.index = labels.get("batch.kubernetes.io/job-completion-index", "?")
@@ -89,7 +94,7 @@ class LogFollower(threading.Thread):
       try:
         for line in self.api.lines(f"{NAMESPACE}/pods/{self.pod}/log?follow=true"):
           file.write(line + "\n")
-          self.lines.put((self.pod, self.index, line))
+          self.lines.put((self.now(), self.index, line))
       except (OSError, RuntimeError, ValueError) as error:
         file.write(f"(the demo's log reader ended here: {error})\n")
 
@@ -97,7 +102,7 @@ class LogFollower(threading.Thread):
 class Demo:
   def __init__(self, arguments, scratch):
     self.arguments = arguments
-    self.data = pathlib.Path(arguments.data_dir)
+    self.data = pathlib.Path(arguments.data_dir).absolute()
     self.kubeconfig = self.data / "kubeconfig"
     self.logs = pathlib.Path(arguments.logs)
     self.checkpoints = pathlib.Path(arguments.checkpoints)
@@ -113,6 +118,10 @@ class Demo:
     self.victim = None
     self.api = None
     self.trouble = None
+    self.notice = ""
+    self.is_ended = False  # by the user's key
+    self.lost_nodes = {}  # name → when its power went
+    self.returning = None  # the `pelton up` that brings them back
 
   def now(self):
     return time.monotonic() - self.started
@@ -160,12 +169,14 @@ class Demo:
       self.follow(pods["items"])
       self.story.on_events(self.api.get(f"{NAMESPACE}/events")["items"])
       self.story.on_jobset(self.api.get(JOBSET_PATH))
+      if self.lost_nodes or self.story.silent_nodes:
+        self.story.on_nodes(self.api.get("/api/v1/nodes")["items"])
     except (OSError, RuntimeError) as error:
-      print(f"{self.now():.1f} {error}", file=self.trouble, flush=True)
+      self.log_trouble(error)
     while not self.lines.empty():
-      _, index, line = self.lines.get()
+      at, index, line = self.lines.get()
       if index == "0":
-        self.story.on_log_line(self.now(), line)
+        self.story.on_log_line(at, line)
 
   def follow(self, pods):
     for pod in pods:
@@ -173,30 +184,98 @@ class Demo:
       begun = any("running" in c.get("state", {}) or "terminated" in c.get("state", {})
                   for c in pod.get("status", {}).get("containerStatuses", []))
       if begun and uid not in self.followed:
-        self.followed[uid] = LogFollower(self.connect(), pod, self.lines, self.logs)
+        self.followed[uid] = LogFollower(self.connect(), pod, self.lines, self.logs, self.now)
         self.followed[uid].start()
 
+  # ---- faults ----
+
   def lose_a_worker(self):
-    """SIGKILLs a random worker at a random moment after the first checkpoint, once."""
-    if self.story.kill or not self.story.checkpoints or self.arguments.no_kill:
+    """SIGKILLs a random worker at a random moment after the first checkpoint, once, unless the
+    user has killed something before."""
+    if self.story.kills or not self.story.checkpoints or self.arguments.no_kill:
       return
     if self.kill_at is None:
       self.kill_at = self.now() + self.random.uniform(0, self.arguments.kill_within)
       self.victim = str(self.random.randrange(4))
-    if self.now() < self.kill_at:
-      return
-    pod = next((p for p in self.story.pods
-                if p.index == self.victim and p.status == "Running"), None)
-    if pod is None:
-      return
+    if self.now() >= self.kill_at:
+      self.kill_worker([self.victim])
+
+  def kill_worker(self, indexes):
+    """SIGKILLs a random one of the workers with these indexes that run. Returns why not, or ""."""
+    running = [p for p in self.story.pods if p.index in indexes and p.status == "Running"]
+    if not running:
+      return "no worker runs just now"
+    pod = self.random.choice(running)
     try:
-      pid = chaos.find_worker(chaos.all_processes(), self.victim, self.data)
+      pid = chaos.find_worker(chaos.all_processes(), pod.index,
+                              f"{self.data}/nodes/{pod.node}/pods/{pod.uid}")
       chaos.kill(pid)
     except (LookupError, OSError) as error:
-      print(f"{self.now():.1f} {error}", file=self.trouble, flush=True)
-      return
-    self.story.on_kill(self.now(), pod.name, pod.index, pid)
+      self.log_trouble(error)
+      return str(error)
+    self.story.on_kill(self.now(), "worker", pod.index, [pid])
     self.screen.warn(f"$ kill -9 {pid}    # worker {pod.index}, in pod {pod.name} on {pod.node}")
+    return ""
+
+  def kill_node(self):
+    """Ends all that runs on a random node of the job's that has power: its agent and its pods'
+    processes. Returns why not, or ""."""
+    nodes = sorted({p.node for p in self.story.pods if p.node != "-"} - set(self.lost_nodes))
+    if not nodes:
+      return "no node runs a worker just now"
+    node = self.random.choice(nodes)
+    try:
+      pids = chaos.kill_node(node, self.data)
+    except (LookupError, OSError) as error:
+      self.log_trouble(error)
+      return str(error)
+    self.lost_nodes[node] = self.now()
+    self.story.on_kill(self.now(), "node", node, pids)
+    self.screen.warn(f"$ kill -9 {' '.join(map(str, pids))}    # all of {node}")
+    return ""
+
+  def return_nodes(self):
+    """Starts the agents of nodes that the cluster has found out to be dead, as a power supply that
+    comes back would. `pelton up` starts what is missing, and waits; the demo does not."""
+    if self.returning:
+      code = self.returning.poll()
+      if code is None:
+        return
+      self.returning = None
+      processes = chaos.all_processes()
+      self.lost_nodes = {node: at for node, at in self.lost_nodes.items()
+                         if not chaos.has_agent(processes, node, self.data)}
+      if code:
+        self.log_trouble(f"pelton up: exit code {code}; see pelton-up.log")
+    seen = [node for node, at in self.lost_nodes.items()
+            if node in self.story.silent_nodes or self.now() > at + NODE_RETURNS_AFTER]
+    if not seen:
+      return
+    words = ["up", "--data-dir", str(self.data)]
+    self.screen.tell(f"$ {' '.join(['pelton', *words])}    # power is back on {', '.join(seen)}")
+    with open(self.logs / "pelton-up.log", "a", encoding="utf-8") as log:
+      self.returning = subprocess.Popen([self.arguments.pelton, *words], cwd=ROOT, stdout=log,
+                                        stderr=log, stdin=subprocess.DEVNULL,
+                                        start_new_session=True)
+
+  def wait_for_return(self):
+    """Nobody may start agents while the cluster is taken down."""
+    if self.returning:
+      self.returning.wait()
+
+  def obey(self, pressed):
+    for key in pressed:
+      if key == "w":
+        self.notice = self.kill_worker(["0", "1", "2", "3"])
+      elif key == "n":
+        self.notice = self.kill_node()
+      elif key == "q":
+        self.is_ended = True
+
+  def log_trouble(self, what):
+    print(f"{self.now():.1f} {what}", file=self.trouble, flush=True)
+
+  # ---- from beginning to end ----
 
   def run(self):
     """Returns what went wrong, as sentences."""
@@ -210,18 +289,32 @@ class Demo:
     self.story.on_nodes(self.api.get("/api/v1/nodes")["items"])
     self.kubectl("apply", "-f", JOBSET)
     self.screen.tell("  (by hand: kubectl get pods -w; kubectl logs -f POD; kubectl get events)")
-    while not self.story.outcome and self.now() < self.arguments.timeout:
-      self.observe()
-      self.lose_a_worker()
-      self.screen.draw(self.story, self.now())
-      time.sleep(0.5)
+    self.watch()
     for follower in self.followed.values():
-      follower.join(2)
+      follower.join(0 if self.is_ended else 2)
     self.observe()
     self.screen.draw(self.story, self.now())
     self.screen.keep()
     self.kubectl("get", "jobset,jobs,pods")
+    if self.is_ended:
+      return ["it was ended by key before the job was done"]
     return summary.verdict(self.story, kill_wanted=not self.arguments.no_kill)
+
+  def watch(self):
+    """Shows the job, and does what keys say, until it ends, the user ends it, or time is up."""
+    with keys.Keys() as heard:
+      if heard.are_heard and not self.screen.live:
+        self.screen.tell("keys: " + ", ".join(f"{key} {effect}" for key, effect in view.KEYS))
+      while not self.story.outcome and not self.is_ended and self.now() < self.deadline():
+        self.observe()
+        self.lose_a_worker()
+        self.return_nodes()
+        self.screen.draw(self.story, self.now(), self.notice if heard.are_heard else None)
+        self.obey(heard.wait(0.5))
+
+  def deadline(self):
+    """Each loss by key is worth the time that it costs."""
+    return self.arguments.timeout + (self.story.kills[-1].at if self.story.kills else 0)
 
   def explain_failure(self):
     for name in ("jobset", "pods", "events"):
@@ -299,7 +392,7 @@ def show(arguments):
     wrong = ["it was interrupted"]
     try:
       wrong = demo.run()
-      if wrong:
+      if wrong and not demo.is_ended:
         demo.explain_failure()
       if arguments.picture:
         frame = view.screen(demo.story, demo.now(), 100, "Pelton: four workers train a model")
@@ -314,9 +407,10 @@ def show(arguments):
       for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
       interrupted = wrong == ["it was interrupted"]
+      demo.wait_for_return()
       if interrupted or not arguments.keep:
         demo.down()
-  return 130 if interrupted else 1 if wrong else 0
+  return 130 if interrupted or demo.is_ended else 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import re
 
 STEP = re.compile(r"^step=(\d+) loss=([\d.]+|nan) ms=(\d+) tokens_per_s=(\d+) of=(\d+)$")
 CHECKPOINT = re.compile(r"^checkpoint: step=(\d+) ")
-RESUME = re.compile(r"^resume: step=(\d+) rank=(\d+) ")
+BEGIN = re.compile(r"^(?:resume|start): step=(\d+) rank=(\d+) ")
 AGREEMENT = re.compile(r"^agreement: ranks=(\d+) equal=(yes|no)$")
 PARAMETERS = re.compile(r"^done: rank=\d+ parameters_sha256=([0-9a-f]+)$")
 
@@ -31,16 +31,32 @@ class PodRow:
   node: str
   status: str
   attempt: str
-  since: str = ""
+  uid: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class Kill:
   at: float
-  pod: str
-  index: str
-  pid: int
-  last_step: int
+  kind: str  # "worker" or "node"
+  name: str  # the worker's index, or the node's name
+  pids: tuple
+
+  def __str__(self):
+    return f"{self.kind} {self.name}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Interruption:
+  """One or more kills after which training began again once, or has not yet."""
+  kills: tuple
+  highest_step: int  # that was ever finished before it began again
+  last_step: int  # that was finished in the attempt that was ended
+  begun_at: float | None
+  begun_from: int | None  # the step of the checkpoint, 0 without one
+
+  @property
+  def steps_redone(self):
+    return None if self.begun_at is None else max(0, self.last_step - self.begun_from)
 
 
 @dataclasses.dataclass
@@ -48,15 +64,17 @@ class Story:
   steps: list = dataclasses.field(default_factory=list)  # every Step as it came, redone ones too
   total_steps: int = 0
   checkpoints: list = dataclasses.field(default_factory=list)  # (at, step)
-  resumes: list = dataclasses.field(default_factory=list)  # (at, step), of rank 0
+  begins: list = dataclasses.field(default_factory=list)  # (at, step) from which rank 0 began
   agreement: bool | None = None
   parameters: str = ""
   pods: list = dataclasses.field(default_factory=list)
   events: list = dataclasses.field(default_factory=list)  # (key, text), oldest first
   restarts: int = 0
+  max_restarts: int | None = None
   outcome: str = ""  # "", "Completed" or "Failed"
   outcome_message: str = ""
-  kill: Kill | None = None
+  kills: list = dataclasses.field(default_factory=list)
+  silent_nodes: list = dataclasses.field(default_factory=list)  # that are not Ready
   virtual: dict = dataclasses.field(default_factory=dict)  # resource → how many are virtual
   real: dict = dataclasses.field(default_factory=dict)
 
@@ -68,8 +86,8 @@ class Story:
       self.total_steps = int(total)
     elif match := CHECKPOINT.match(line):
       self.checkpoints.append((at, int(match[1])))
-    elif match := RESUME.match(line):
-      self.resumes.append((at, int(match[1])))
+    elif match := BEGIN.match(line):
+      self.begins.append((at, int(match[1])))
     elif match := AGREEMENT.match(line):
       self.agreement = match[2] == "yes"
     elif match := PARAMETERS.match(line):
@@ -81,6 +99,7 @@ class Story:
   def on_jobset(self, jobset):
     status = jobset.get("status", {})
     self.restarts = status.get("restarts", 0)
+    self.max_restarts = jobset.get("spec", {}).get("failurePolicy", {}).get("maxRestarts")
     for condition in status.get("conditions", []):
       if condition.get("type") in ("Completed", "Failed") and condition.get("status") == "True":
         self.outcome = condition["type"]
@@ -92,16 +111,18 @@ class Story:
                    for e in ordered]
 
   def on_nodes(self, nodes):
-    self.virtual, self.real = {}, {}
+    self.virtual, self.real, self.silent_nodes = {}, {}, []
     for node in nodes:
+      if not is_ready(node):
+        self.silent_nodes.append(node["metadata"].get("name", "?"))
       labels = node["metadata"].get("labels", {})
       into = self.virtual if labels.get("pelton.dev/virtual-accelerator") == "true" else self.real
       for resource, count in node.get("status", {}).get("capacity", {}).items():
         if resource in ("google.com/tpu", "nvidia.com/gpu"):
           into[resource] = into.get(resource, 0) + int(count)
 
-  def on_kill(self, at, pod, index, pid):
-    self.kill = Kill(at, pod, index, pid, self.last_step)
+  def on_kill(self, at, kind, name, pids):
+    self.kills.append(Kill(at, kind, name, tuple(pids)))
 
   @property
   def last_step(self):
@@ -112,36 +133,66 @@ class Story:
   def last_checkpoint(self):
     return self.checkpoints[-1][1] if self.checkpoints else 0
 
-  def steps_before_kill(self):
-    return [s for s in self.steps if self.kill and s.number <= self.steps_lost_from()]
+  def interruptions(self):
+    """Returns the kills, those together after which training began again only once."""
+    groups = []
+    for kill in self.kills:
+      begin = next(((at, step) for at, step in self.begins if at > kill.at), None)
+      if groups and groups[-1][1] == begin:
+        groups[-1][0].append(kill)
+      else:
+        groups.append(([kill], begin))
+    return [self.interruption(kills, begin) for kills, begin in groups]
 
-  def steps_lost_from(self):
-    """The last step that was finished before the restart; the log may tell it after the kill."""
-    if not self.kill:
-      return 0
-    cut = next((at for at, _ in self.resumes if at > self.kill.at), None)
-    return max((s.number for s in self.steps if cut is None or s.at < cut), default=0)
+  def interruption(self, kills, begin):
+    # A log's lines may come after the kill: what came before the next beginning was finished.
+    end = begin[0] if begin else float("inf")
+    before = [step for step in self.steps if step.at < end]
+    began = next((b for b in reversed(self.begins) if b[0] < end), (0.0, 0))
+    attempt = [step.number for step in before if step.at >= began[0]]
+    return Interruption(tuple(kills), max((step.number for step in before), default=0),
+                        attempt[-1] if attempt else began[1], *(begin or (None, None)))
 
   def steps_redone(self):
     """How many finished steps had to be computed again, or None while that is not known."""
-    if not self.kill:
-      return 0
-    resumed = [step for at, step in self.resumes if at > self.kill.at]
-    return self.steps_lost_from() - resumed[0] if resumed else None
+    redone = [interruption.steps_redone for interruption in self.interruptions()]
+    return None if None in redone else sum(redone)
 
   def seconds_lost(self):
-    """From the last step before the kill to the first new one after it, less that step's own time.
+    """From the last step before a kill to the first new one after it, less that step's own time.
 
-    None while there is none.
+    Times in which a second kill came before the first was made good count once. None while a new
+    step is still to come.
     """
-    if not self.kill:
-      return 0.0
-    last = self.steps_lost_from()
-    before = [s for s in self.steps if s.number == last]
-    after = [s for s in self.steps if s.number > last]
-    if not before or not after:
+    spans = [self.lost_span(interruption) for interruption in self.interruptions()]
+    if None in spans:
       return None
-    return max(0.0, after[0].at - before[0].at - after[0].milliseconds / 1000)
+    lost, until = 0.0, 0.0
+    for begin, end in sorted(spans):
+      lost += max(0.0, end - max(begin, until))
+      until = max(until, end)
+    return lost
+
+  def lost_span(self, interruption):
+    """Returns (begin, end) of the time that it cost, or None while it has no end."""
+    highest, begun_at = interruption.highest_step, interruption.begun_at
+    begin = next((s.at for s in self.steps if s.number == highest), interruption.kills[0].at)
+    # Where the very last step is the one that is done again, nothing newer comes.
+    goal = min(highest + 1, self.total_steps or highest + 1)
+    new = next((s for s in self.steps
+                if s.number >= goal and begun_at is not None and s.at > begun_at), None)
+    return (begin, new.at - new.milliseconds / 1000) if new else None
+
+  def kill_count(self):
+    """Returns the kills in words, e.g. "2 workers, 1 node"; "" where there were none."""
+    numbers = [(kind, sum(kill.kind == kind for kill in self.kills)) for kind in ("worker", "node")]
+    return ", ".join(f"{n} {kind}{'' if n == 1 else 's'}" for kind, n in numbers if n)
+
+
+def is_ready(node):
+  """Whether the node's Ready condition is True; a node without conditions has told nothing bad."""
+  conditions = node.get("status", {}).get("conditions", [])
+  return all(c.get("status") == "True" for c in conditions if c.get("type") == "Ready")
 
 
 def pod_row(pod):
@@ -151,7 +202,8 @@ def pod_row(pod):
       index=labels.get("batch.kubernetes.io/job-completion-index", "?"),
       node=pod.get("spec", {}).get("nodeName", "") or "-",
       status=pod_status(pod),
-      attempt=labels.get("jobset.sigs.k8s.io/restart-attempt", "0"))
+      attempt=labels.get("jobset.sigs.k8s.io/restart-attempt", "0"),
+      uid=pod["metadata"].get("uid", ""))
 
 
 def pod_status(pod):

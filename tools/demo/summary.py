@@ -25,16 +25,16 @@ def verdict(story, kill_wanted=True):
   loss = final_loss(story)
   if loss is None or loss >= GOAL_LOSS:
     wrong.append(f"the loss did not fall below {GOAL_LOSS}")
-  if kill_wanted and not story.kill:
+  if kill_wanted and not story.kills:
     wrong.append("no worker was lost: the job ended before one could be killed")
-  if story.kill and not story.restarts:
-    wrong.append("a worker was killed and the JobSet counts no restart")
+  if story.kills and not story.restarts:
+    wrong.append(f"{story.kill_count()} killed, and the JobSet counts no restart")
   return wrong
 
 
 def lines(story, wall_seconds, logs, kept, commands):
   """Returns the text of the summary. `commands` are what to try next."""
-  loss, lost, redone = final_loss(story), story.seconds_lost(), story.steps_redone()
+  loss = final_loss(story)
   rows = [("outcome", f"{story.outcome or 'not finished'} (JobSet train-gpt)")]
   if loss is not None:
     first = min(story.steps, key=lambda step: step.number)
@@ -42,14 +42,7 @@ def lines(story, wall_seconds, logs, kept, commands):
                          f"the last {LAST} of {story.last_step} steps)"))
   if story.agreement:
     rows.append(("parameters", f"equal on all ranks, sha256 {story.parameters[:16]}…"))
-  if story.kill:
-    rows.append(("failure", f"SIGKILL of worker {story.kill.index} after step "
-                            f"{story.steps_lost_from()}, at {story.kill.at:.0f} s"))
-    rows.append(("steps redone", "unknown" if redone is None else
-                 f"{redone} (training went on from the checkpoint at step "
-                 f"{story.steps_lost_from() - redone})"))
-    rows.append(("seconds lost", "unknown" if lost is None else
-                 f"{lost:.1f} (from the last step before the kill to the first new one)"))
+  rows += failures(story)
   rows.append(("restarts", str(story.restarts)))
   rows.append(("wall time", f"{wall_seconds:.0f} s"))
   rows.append(("accelerators", accelerators(story)))
@@ -57,6 +50,27 @@ def lines(story, wall_seconds, logs, kept, commands):
   text = ["", *(f"  {name:<14}{value}" for name, value in rows), ""]
   text.append("The cluster is still up. Try:" if kept else "Try next:")
   return text + [f"  {command}" for command in commands]
+
+
+def failures(story):
+  """Returns the rows of what was killed and what that cost."""
+  interruptions = story.interruptions()
+  if not interruptions:
+    return []
+  rows = [("killed", story.kill_count())]
+  for interruption in interruptions:
+    for kill in interruption.kills:
+      what = f" ({len(kill.pids)} processes)" if kill.kind == "node" else ""
+      rows.append(("", f"SIGKILL of {kill}{what} after step {interruption.last_step}, at "
+                       f"{kill.at:.0f} s"))
+  lost, redone = story.seconds_lost(), story.steps_redone()
+  froms = ", then ".join(f"{i.begun_from}" for i in interruptions if i.begun_from is not None)
+  rows.append(("steps redone", "unknown" if redone is None else
+               f"{redone} (training went on from the checkpoint at step {froms})"))
+  rows.append(("seconds lost", "unknown" if lost is None else
+               f"{lost:.1f} (from the last step before "
+               f"{'the' if len(interruptions) == 1 else 'each'} kill to the first new one)"))
+  return rows
 
 
 def accelerators(story):

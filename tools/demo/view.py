@@ -22,8 +22,11 @@ CHART_ROWS, EVENT_ROWS = 7, 6
 BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
-def screen(story, now, width, title, hint=""):
-  """Returns the lines of one frame, each at most `width` columns wide."""
+def screen(story, now, width, title, hint="", keys=None):
+  """Returns the lines of one frame, each at most `width` columns wide.
+
+  `keys` is what to say beside the keys, "" for nothing; None where no key is heard.
+  """
   lines = [[("title", title), ("dim", f"   {now:.0f} s" + (f"   {hint}" if hint else ""))], []]
   lines += progress(story, width) + [[]]
   lines += chart(story, width) + [[]]
@@ -31,7 +34,25 @@ def screen(story, now, width, title, hint=""):
   lines.append([("dim", "EVENTS")])
   recent = [text for _, text in story.events[-EVENT_ROWS:]]
   lines += [[("", text)] for text in recent] + [[] for _ in range(EVENT_ROWS - len(recent))]
+  if keys is not None:
+    lines += [[], key_line(story, keys)]
   return [clip(line, width) for line in lines]
+
+
+KEYS = (("w", "kills a worker"), ("n", "kills a node"), ("q", "ends"))
+
+
+def key_line(story, notice):
+  line = []
+  for key, effect in KEYS:
+    line += [("title", key), ("dim", f" {effect}   ")]
+  if story.kills:
+    line.append(("bad", f"killed: {story.kill_count()}   "))
+  if story.silent_nodes:
+    line.append(("busy", f"NotReady: {', '.join(story.silent_nodes)}   "))
+  if story.max_restarts is not None and story.restarts >= story.max_restarts:
+    line.append(("bad", "one more restart than maxRestarts fails the job   "))
+  return line + [("busy", notice)]
 
 
 def progress(story, width):
@@ -47,11 +68,12 @@ def progress(story, width):
     first.append(("busy", f"  (redoing up to {done})"))
   return [first, [("", f"loss {latest.loss:.3f}   {latest.milliseconds} ms a step   "
                        f"{latest.tokens_per_second:,} bytes/s   last checkpoint at step "
-                       f"{story.last_checkpoint}   restarts {story.restarts}")]]
+                       f"{story.last_checkpoint}   restarts {story.restarts}"
+                       + (f" of {story.max_restarts}" if story.max_restarts else ""))]]
 
 
 def chart(story, width):
-  """Returns the loss against the step as bars; the step that the kill came after stands out."""
+  """Returns the loss against the step as bars; the steps that kills came after stand out."""
   columns = max(20, min(width - 8, 100))
   if not story.steps:
     return [[("dim", "LOSS")]] + [[] for _ in range(CHART_ROWS)]
@@ -61,10 +83,9 @@ def chart(story, width):
     by_column.setdefault((step.number - 1) * columns // story.total_steps, []).append(step.loss)
   high = max(step.loss for step in story.steps)
   low = min(1.0, min(step.loss for step in story.steps))
-  killed = None
-  if story.kill:
-    killed = max(0, story.steps_lost_from() - 1) * columns // story.total_steps
-  lines = [[("dim", "LOSS")] + ([("bad", "   ▏a worker was killed")] if story.kill else [])]
+  killed = {max(0, interruption.last_step - 1) * columns // story.total_steps
+            for interruption in story.interruptions()}
+  lines = [[("dim", "LOSS")] + ([("bad", f"   ▏killed: {story.kill_count()}")] if killed else [])]
   for row in range(CHART_ROWS - 1, -1, -1):
     level = low + (high - low) * (row + 1) / CHART_ROWS
     spans = [("dim", f"{level:5.1f} ")]
@@ -74,10 +95,10 @@ def chart(story, width):
       if losses:
         height = (sum(losses) / len(losses) - low) / (high - low or 1) * CHART_ROWS - row
       block = BLOCKS[max(0, min(8, round(height * 8)))]
-      if column == killed and block == " ":
+      if column in killed and block == " ":
         spans.append(("bad", "▏"))
       else:
-        spans.append(("curve" if column != killed else "bad", block))
+        spans.append(("bad" if column in killed else "curve", block))
     lines.append(merge(spans))
   return lines
 
