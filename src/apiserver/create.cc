@@ -112,22 +112,24 @@ void attempt_create(const CorePtr& core, const CallPtr& call, const JsonPtr& wan
   if (!ip.empty()) core->ips_under_way.insert(ip);
   std::vector<Write> writes;
   writes.push_back(std::move(write));
-  core->objects.commit(
-      std::move(writes), std::move(admitted->unchanged),
-      [core, call, wanted, made, encoded = std::move(encoded), ip,
-       tries_left](Result<Revision> revision) {
-        core->ips_under_way.erase(ip);
-        if (revision.ok()) return answer_created(core, *call, *made, encoded, *revision);
-        // The Namespace changed meanwhile, or the generated name is taken: once more.
-        const base::Code code = revision.error().code();
-        const bool is_generated = api::name_of(*wanted).empty();
-        const bool again =
-            code == base::Code::Conflict || (code == base::Code::AlreadyExists && is_generated);
-        if (again && tries_left > 1) return attempt_create(core, call, wanted, tries_left - 1);
-        answer_failure(*call, code == base::Code::AlreadyExists
-                                  ? object_already_exists(call->subject)
-                                  : revision.error());
-      });
+  core->objects.commit(std::move(writes), std::move(admitted->unchanged),
+                       [core, call, wanted, made, encoded = std::move(encoded), ip,
+                        tries_left](Result<Revision> revision) {
+                         core->ips_under_way.erase(ip);
+                         if (revision.ok())
+                           return answer_created(core, *call, *made, encoded, *revision);
+                         // The Namespace changed meanwhile, or the generated name is taken: once
+                         // more.
+                         const base::Code code = revision.error().code();
+                         const bool is_generated = api::name_of(*wanted).empty();
+                         const bool again = code == base::Code::Conflict ||
+                                            (code == base::Code::AlreadyExists && is_generated);
+                         if (again && tries_left > 1)
+                           return attempt_create(core, call, wanted, tries_left - 1);
+                         answer_failure(*call, code == base::Code::AlreadyExists
+                                                   ? object_already_exists(call->subject)
+                                                   : revision.error());
+                       });
 }
 }  // namespace
 
