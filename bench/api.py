@@ -171,7 +171,7 @@ def main():
   rounds = run_rounds(options, lambda text: print(text, file=sys.stderr, flush=True))
   loads.append(os.getloadavg()[0])
   table = compare(rounds)
-  facts = {"date": time.strftime("%Y-%m-%d"), "processor": processor(), "cores": os.cpu_count(),
+  facts = {"date": time.strftime("%Y-%m-%d"), "executable": os.path.relpath(servers.PELTON, ROOT), "processor": processor(), "cores": os.cpu_count(),
            "load average before and after": loads, "connections": CONNECTIONS,
            "node bytes": len(json.dumps(node())), "rounds": options.rounds,
            "sync mode": "both answer after fdatasync, both batch"}
