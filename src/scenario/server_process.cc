@@ -95,6 +95,7 @@ ServerProcess::ServerProcess(const Spec& spec, sim::SimProcess& process,
   const world::World& world = process_.world();
   store::Options options;
   options.history_events = static_cast<size_t>(spec_.history);
+  options.history_age = {};
   options.snapshot_after_log_bytes = kSnapshotAfterBytes;
   options.watch_backlog_bytes = kWatchBacklogBytes;
   options.watch_lag_events = kWatchLagEvents;

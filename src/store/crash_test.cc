@@ -42,6 +42,7 @@ class Harness {
       : sim_(seed), machine_(sim_.add_machine("server")), rng_(sim_.rng("workload")) {
     options_.snapshot_after_log_bytes = 3000;
     options_.history_events = 200;
+    options_.history_age = {};
   }
 
   /// Opens, works until the n-th disk operation crashes the machine, and checks the next open.

@@ -148,7 +148,7 @@ base::Result<Recovered> recover(world::Files& files, const std::string& director
                                 const Options& options) {
   PELTON_ASSIGN(const Names names, read_names(files, directory));
   Recovered out;
-  out.state = State(options.history_events, options.history_bytes);
+  out.state = State(options);
   out.obsolete = names.leftovers;
   uint64_t first = 1;
   if (!names.snapshots.empty()) {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "base/strings.h"
 
@@ -37,11 +38,22 @@ base::Result<Token> decode_token(std::string_view text) {
   const size_t colon = plain->find(':', 3);
   if (colon == std::string::npos) return bad();
   auto revision = base::parse_int(std::string_view(*plain).substr(3, colon - 3));
-  if (!revision.ok() || *revision <= 0) return bad();
+  if (!revision.ok() || *revision < 0) return bad();
   return Token{static_cast<Revision>(*revision), plain->substr(colon + 1)};
 }
 
 }  // namespace
+
+base::Result<std::string> newest_token(std::string_view continue_token) {
+  PELTON_ASSIGN(Token token, decode_token(continue_token));
+  token.revision = 0;
+  return encode_token(token);
+}
+
+State::State(const Options& options)
+    : min_events_(options.history_events), max_bytes_(options.history_bytes) {
+  if (options.history_age == base::Duration()) aged_ = std::numeric_limits<Revision>::max();
+}
 
 void State::load(Entry entry) {
   index_[std::move(entry.key)] = {std::move(entry.bytes), entry.created, entry.revision};
@@ -83,8 +95,20 @@ base::Status State::apply(const LoggedOperation& op) {
   return base::ok();
 }
 
+void State::tick() {
+  ticks_.push_back(revision_);
+  if (ticks_.size() <= kAgeTicks) return;
+  aged_ = std::max(aged_, ticks_.front());
+  ticks_.pop_front();
+  trim();
+}
+
 void State::trim() {
-  while (!history_.empty() && (history_.size() > max_events_ || history_bytes_ > max_bytes_)) {
+  const auto may_go = [this] {
+    if (history_bytes_ > max_bytes_) return true;
+    return history_.size() > min_events_ && history_.front().event.revision <= aged_;
+  };
+  while (!history_.empty() && may_go()) {
     oldest_ = history_.front().event.revision;
     history_bytes_ -= weight(history_.front());
     history_.pop_front();
@@ -111,6 +135,7 @@ base::Result<ListPage> State::list(std::string_view prefix, const ListOptions& o
   Token token{options.at == 0 ? revision_ : options.at, {}};
   if (!options.continue_token.empty()) {
     PELTON_ASSIGN(token, decode_token(options.continue_token));
+    if (token.revision == 0) token.revision = revision_;  // a newest_token
   }
   if (token.revision > revision_) {
     return base::Status(

@@ -30,8 +30,7 @@ struct Change {
 class State {
  public:
   State() = default;
-  State(size_t history_events, size_t history_bytes)
-      : max_events_(history_events), max_bytes_(history_bytes) {}
+  explicit State(const Options& options);
 
   /// Loads an entry of a snapshot: no history comes from it.
   void load(Entry entry);
@@ -40,6 +39,10 @@ class State {
   /// Makes the change. FailedPrecondition where its revision is not above the newest, or a delete
   /// has nothing to delete: the log cannot contain that.
   base::Status apply(const LoggedOperation& operation);
+  /// Time goes on: called kAgeTicks times in Options::history_age. What comes of a log begins its
+  /// age when it is loaded.
+  static constexpr size_t kAgeTicks = 10;
+  void tick();
   /// Skips to `revision` without a change.
   void advance(Revision revision) { revision_ = std::max(revision_, revision); }
 
@@ -56,8 +59,10 @@ class State {
 
  private:
   void trim();
-  size_t max_events_ = 0;
+  size_t min_events_ = 0;
   size_t max_bytes_ = 0;
+  Revision aged_ = 0;           ///< up to here events are old enough to go
+  std::deque<Revision> ticks_;  ///< the newest revision at each of the last ticks
   Index index_;
   std::deque<Change> history_;
   size_t history_bytes_ = 0;

@@ -39,7 +39,17 @@ Store::Impl::Impl(world::Files& files, world::Timers& timers, base::Log& log, st
       state(std::move(recovered.state)),
       watchers(state, timers, this->options),
       flush_timer(timers),
-      snapshot_timer(timers) {}
+      snapshot_timer(timers),
+      age_timer(timers) {
+  if (this->options.history_age > base::Duration()) keep_ageing();
+}
+
+void Store::Impl::keep_ageing() {
+  age_timer.start(options.history_age / State::kAgeTicks, [this] {
+    state.tick();
+    keep_ageing();
+  });
+}
 
 Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Store::~Store() = default;

@@ -74,6 +74,11 @@ struct Transaction {
 /// What the writer stores for `bytes`: the same splice, for the answer to the one who wrote.
 std::string splice_revision(std::string_view bytes, std::optional<size_t> at, Revision revision);
 
+/// The token that goes on behind the same key in the newest state, for a client whose pages'
+/// revision is no longer kept and who would rather go on than begin anew. InvalidArgument: not one
+/// of ours.
+base::Result<std::string> newest_token(std::string_view continue_token);
+
 struct ListOptions {
   /// The state as of this revision; 0: the newest durable one.
   Revision at = 0;
@@ -121,8 +126,11 @@ class Watch {
 };
 
 struct Options {
-  size_t history_events = 200'000;           ///< kept for watches and older lists, at most
-  size_t history_bytes = size_t{256} << 20;  ///< of event bytes kept, at most
+  /// Kept for watches and older lists: at least so many events, and at least those of the last so
+  /// long (0: age keeps none), unless they have more bytes than the third says.
+  size_t history_events = 100'000;
+  base::Duration history_age = base::Duration::minutes(10);
+  size_t history_bytes = size_t{512} << 20;
   size_t snapshot_after_log_bytes = size_t{64} << 20;
   size_t watch_backlog_bytes = size_t{4} << 20;
   size_t watch_lag_events = 100'000;

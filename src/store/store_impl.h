@@ -51,6 +51,7 @@ struct Store::Impl {
   /// Nothing can be written any more until the store is opened again.
   void fail(const base::Status& status);
 
+  void keep_ageing();
   void start_snapshot(std::function<void(base::Status)> done);
   void on_rotated(const base::Status& status);
   void write_snapshot_part();
@@ -65,7 +66,7 @@ struct Store::Impl {
   State state;
   Watchers watchers;
   std::unique_ptr<world::FileLock> lock;
-  world::Timer flush_timer, snapshot_timer;
+  world::Timer flush_timer, snapshot_timer, age_timer;
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);
 
   Revision next_revision = 1;

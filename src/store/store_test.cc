@@ -222,6 +222,7 @@ TEST(Store, WatchMayBeEndedAndTheStoreDestroyedFromItsOwnEvents) {
 TEST(Store, CutsAWatcherThatIsTooSlowAndRefusesLostHistory) {
   Bench b;
   b.options.history_events = 50;
+  b.options.history_age = {};
   b.options.watch_lag_events = 20;
   b.options.watch_backlog_bytes = 10;
   b.open();
@@ -246,6 +247,31 @@ TEST(Store, CutsAWatcherThatIsTooSlowAndRefusesLostHistory) {
   EXPECT_EQ(b.store->watch("/", start, {}).status().code(), Code::Gone);
   EXPECT_EQ(b.store->list("/", {.at = start, .limit = 0, .continue_token = {}}).status().code(),
             Code::Gone);
+}
+
+TEST(Store, KeepsHistoryByNumberAndByAgeAsFarAsItsBytesGo) {
+  Bench b;
+  b.options.history_events = 5;
+  b.options.history_bytes = 100'000;
+  b.open();
+  const Revision start = b.store->revision();
+  const auto put = [&](int times, size_t bytes = 1) {
+    for (int i = 0; i < times; ++i) b.must_put("/k", std::string(bytes, 'x'));
+  };
+  const auto kept = [&] { return b.store->revision() - b.store->oldest_revision(); };
+  put(20);
+  b.sim.run_for(Duration::minutes(9));
+  put(3);
+  EXPECT_LE(b.store->oldest_revision(), start);  // younger than ten minutes: all stay
+  b.sim.run_for(Duration::minutes(3));
+  EXPECT_EQ(kept(), 5U);  // two of the old ones with the three young ones
+  b.sim.run_for(Duration::minutes(60));
+  EXPECT_EQ(kept(), 5U);  // at least so many, however old
+  EXPECT_EQ(b.store->watch("/", start, {}).status().code(), Code::Gone);
+  put(3, 40'000);
+  EXPECT_EQ(kept(), 2U);  // but no more bytes than that
+  EXPECT_GE(Options().history_events, 100'000U);
+  EXPECT_GE(Options().history_age, Duration::minutes(10));
 }
 
 TEST(Store, SurvivesReopenWithHistoryAndNeverReusesARevision) {
