@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "api/native.h"
 #include "api/quantity.h"
 #include "base/strings.h"
 #include "base/time.h"
@@ -192,7 +193,37 @@ class Normalizer {
   const ResourceInfo& resource_;
 };
 
+bool is_empty_part(const TypeInfo& type, const Field& field, const Json& value) {
+  if (!value.empty() || field.is_required || field.shape == Shape::Single) return false;
+  // The only optional list that upstream always writes; and no owners is other than no list.
+  if (type.name == "io.k8s.api.discovery.v1.EndpointSlice") return false;
+  return field.name != "managedFields";
+}
+
+void drop_empty_in(const TypeInfo& type, Json& object) {
+  std::erase_if(object.mutable_members(), [&](Json::Member& member) {
+    const Field* field = type.find(member.name);
+    if (field == nullptr) return false;
+    if (is_empty_part(type, *field, member.value)) return true;
+    if (field->value != ValueType::Struct) return false;
+    if (field->shape == Shape::Single) {
+      drop_empty_in(*field->type, member.value);
+    } else if (field->shape == Shape::List) {
+      for (Json& item : member.value.mutable_items()) drop_empty_in(*field->type, item);
+    } else {
+      for (Json::Member& entry : member.value.mutable_members()) {
+        drop_empty_in(*field->type, entry.value);
+      }
+    }
+    return false;
+  });
+}
+
 }  // namespace
+
+void drop_empty(const ResourceInfo& resource, Json& object) {
+  if (is_native_group(resource.group)) drop_empty_in(*resource.type, object);
+}
 
 std::vector<std::string> prune(const TypeInfo& type, Json& object) {
   std::vector<std::string> unknown;
@@ -232,12 +263,14 @@ Status decode(const ResourceInfo& resource, Json& object,
   return normalize(resource, object);
 }
 
-Status strict_error(const ResourceInfo& resource, const std::vector<std::string>& unknown) {
-  std::vector<std::string> parts;
-  for (const std::string& path : unknown) parts.push_back("unknown field \"" + path + "\"");
+Status strict_error(const ResourceInfo& resource, const std::vector<std::string>& problems) {
   return {base::Code::InvalidArgument, "BadRequest",
-          fmt::format("{} in version \"{}\" cannot be handled as a {}: strict decoding error: {}",
-                      resource.kind, resource.version, resource.kind, base::join(parts, ", "))};
+          fmt::format("{} in version \"{}\" cannot be handled as a {}: {}", resource.kind,
+                      resource.version, resource.kind, strict_message(problems))};
+}
+
+std::string strict_message(const std::vector<std::string>& problems) {
+  return "strict decoding error: " + base::join(problems, ", ");
 }
 
 }  // namespace pelton::api

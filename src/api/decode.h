@@ -27,7 +27,14 @@ base::Status normalize(const ResourceInfo& resource, base::Json& object);
 base::Status decode(const ResourceInfo& resource, base::Json& object,
                     std::vector<std::string>& unknown_fields);
 
-/// The 400 of fieldValidation=Strict: `strict decoding error: unknown field "spec.foo", …`.
-base::Status strict_error(const ResourceInfo& resource, const std::vector<std::string>& unknown);
+/// Leaves out lists and maps without anything in them that need not be there, in place, of a
+/// decoded object: upstream does so in writing its Go types. Not of kinds that it has no Go type
+/// for.
+void drop_empty(const ResourceInfo& resource, base::Json& object);
+
+/// The 400 of fieldValidation=Strict, of problems like `unknown field "spec.foo"`.
+base::Status strict_error(const ResourceInfo& resource, const std::vector<std::string>& problems);
+/// `strict decoding error: unknown field "spec.foo", duplicate field "spec.x"`
+std::string strict_message(const std::vector<std::string>& problems);
 
 }  // namespace pelton::api

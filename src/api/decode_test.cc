@@ -38,7 +38,7 @@ TEST(Decode, PrunesUnknownFieldsAndNamesThem) {
                                                "spec.containers[1].img", "spec.foo"}));
   EXPECT_EQ(pod["spec"]["nodeSelector"]["any"].as_string(), "thing");
   EXPECT_EQ(
-      strict_error(pods(), {"spec.foo"}).message(),
+      strict_error(pods(), {"unknown field \"spec.foo\""}).message(),
       "Pod in version \"v1\" cannot be handled as a Pod: strict decoding error: unknown field "
       "\"spec.foo\"");
 }
@@ -54,6 +54,29 @@ TEST(Decode, MakesQuantitiesTimesAndNullsCanonical) {
   EXPECT_EQ(pod["status"]["startTime"].as_string(), "2026-01-02T03:00:00Z");
   EXPECT_FALSE(pod["metadata"].contains("creationTimestamp"));
   EXPECT_EQ(pod["kind"].as_string(), "Pod");
+}
+
+TEST(Decode, DropsEmptyListsAndMapsOfGoTypesThatNeedNotBeThere) {
+  const auto dropped = [](const ResourceInfo& info, const char* text) {
+    Json object = json(text);
+    std::vector<std::string> unknown;
+    EXPECT_TRUE(decode(info, object, unknown).ok());
+    drop_empty(info, object);
+    object.erase("kind");
+    object.erase("apiVersion");
+    return object.dump();
+  };
+  EXPECT_EQ(dropped(pods(), R"({"metadata":{"name":"a","labels":{},"managedFields":[]},"spec":{
+                    "nodeSelector":{},"containers":[{"env":[]}],"tolerations":[],
+                    "volumes":[{"name":"v","emptyDir":{}}]}})"),
+            R"({"metadata":{"managedFields":[],"name":"a"},"spec":{"containers":[{}],)"
+            R"("volumes":[{"emptyDir":{},"name":"v"}]}})");
+  EXPECT_EQ(dropped(resource("jobset.x-k8s.io", "v1alpha2", "jobsets"),
+                    R"({"spec":{"replicatedJobs":[]}})"),
+            R"({"spec":{"replicatedJobs":[]}})");
+  EXPECT_EQ(dropped(resource("discovery.k8s.io", "v1", "endpointslices"),
+                    R"({"endpoints":[],"ports":[]})"),
+            R"({"endpoints":[],"ports":[]})");
 }
 
 TEST(Decode, RefusesWrongTypesWithTheFieldsPath) {
@@ -118,6 +141,8 @@ TEST(Defaults, FillAPodAsUpstream) {
 TEST(Defaults, FillServiceJobSecretNamespace) {
   Json service = json(R"({"spec":{"ports":[{"port":80}],"clusterIP":"None"}})");
   apply_defaults(resource("", "v1", "services"), service);
+  EXPECT_FALSE(service["spec"].contains("ipFamilies")) << "no default: nobody owns it";
+  prepare_for_create(resource("", "v1", "services"), service);
   EXPECT_EQ(service["spec"].dump(),
             R"({"clusterIP":"None","clusterIPs":["None"],"internalTrafficPolicy":"Cluster",)"
             R"("ipFamilies":["IPv4"],"ipFamilyPolicy":"SingleStack","ports":[{"port":80,)"

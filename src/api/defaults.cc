@@ -109,11 +109,6 @@ void default_service_spec(Json& spec) {
   set_absent(spec, "internalTrafficPolicy", "Cluster");
   if (is_external) set_absent(spec, "externalTrafficPolicy", "Cluster");
   if (type == "LoadBalancer") set_absent(spec, "allocateLoadBalancerNodePorts", true);
-  set_absent(spec, "ipFamilies", Json::array({"IPv4"}));
-  set_absent(spec, "ipFamilyPolicy", "SingleStack");
-  if (!is_unset(spec["clusterIP"])) {
-    set_absent(spec, "clusterIPs", Json::array({spec["clusterIP"]}));
-  }
 }
 
 void default_job(Json& job) {

@@ -59,13 +59,23 @@ void prepare_pod(Json& pod) {
   pod.set("status", std::move(status));
 }
 
-// A Service that is another's name has no address.
-void release_addresses(Json& service) {
-  if (service["spec"]["type"].as_string() != "ExternalName") return;
-  for (const char* field :
-       {"clusterIP", "clusterIPs", "internalTrafficPolicy", "ipFamilies", "ipFamilyPolicy"}) {
-    service.child("spec").erase(field);
+// A Service that is another's name has no address; others say of what kind theirs are.
+void settle_addresses(Json& service) {
+  Json& spec = service.child("spec");
+  if (spec["type"].as_string() == "ExternalName") {
+    for (const char* field :
+         {"clusterIP", "clusterIPs", "internalTrafficPolicy", "ipFamilies", "ipFamilyPolicy"}) {
+      spec.erase(field);
+    }
+    return;
   }
+  const auto set_absent = [&spec](const char* field, Json value) {
+    if (spec[field].is_null() || spec[field] == Json("")) spec.set(field, std::move(value));
+  };
+  set_absent("ipFamilies", Json::array({"IPv4"}));
+  set_absent("ipFamilyPolicy", "SingleStack");
+  const Json ip = spec["clusterIP"];
+  if (!ip.as_string().empty()) set_absent("clusterIPs", Json::array({ip}));
 }
 
 // The first of a pod's addresses is said in two ways; the older one wins.
@@ -138,6 +148,7 @@ void prepare_for_create(const ResourceInfo& resource, Json& object) {
     object.child("spec").set("finalizers", Json::array({"kubernetes"}));
     object.set("status", Json::object({{"phase", "Active"}}));
   } else if (resource.kind == "Service") {
+    settle_addresses(object);
     object.set("status", Json::object({{"loadBalancer", Json::object()}}));
   }
 }
@@ -156,7 +167,7 @@ void prepare_for_update(const ResourceInfo& resource, const Json& before, Json& 
   if (resource.kind == "Namespace") {
     copy_member(before["spec"], after.child("spec"), "finalizers");
   }
-  if (resource.kind == "Service") release_addresses(after);
+  if (resource.kind == "Service") settle_addresses(after);
   if (resource.has_generation && differs_in_spec(before, after)) {
     after.child("metadata").set("generation", generation_of(before) + 1);
   }

@@ -46,6 +46,7 @@ struct Field {
   bool has_retain_keys = false;    ///< patch strategy "retainKeys": a union of alternatives
   std::string_view merge_key;      ///< which member tells items of a merged list apart, or ""
   std::string_view list_map_keys;  ///< "containerPort,protocol", or ""
+  bool is_atomic = false;          ///< x-kubernetes-map-type of the field itself: owned as a whole
   std::string_view enum_values;    ///< "TCP|UDP", or "" where any value goes
   const TypeInfo* type = nullptr;  ///< of a Struct; never null there
 };
@@ -53,6 +54,7 @@ struct Field {
 struct TypeInfo {
   std::string_view name;          ///< "io.k8s.api.core.v1.Container"
   std::span<const Field> fields;  ///< sorted by name
+  bool is_atomic = false;         ///< x-kubernetes-map-type: owned as a whole (LabelSelector)
   /// The field of that name, or nullptr.
   const Field* find(std::string_view field_name) const;
 };

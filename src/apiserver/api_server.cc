@@ -114,8 +114,7 @@ std::string verb_of(const Call& call) {
   const bool is_collection = call.path.name.empty();
   if (method == "GET" || method == "HEAD") {
     if (!is_collection) return "get";
-    const std::string& watch = call.query.get("watch");
-    return watch == "true" || watch == "1" ? "watch" : "list";
+    return call.query.boolean("watch").value_or(false) ? "watch" : "list";
   }
   if (method == "POST") return is_collection || !call.path.subresource.empty() ? "create" : "";
   if (method == "PUT" && !is_collection) return "update";

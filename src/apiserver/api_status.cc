@@ -10,12 +10,15 @@ using base::Json;
 using base::Status;
 
 namespace {
+/// Upstream gives some errors no reason.
+constexpr std::string_view kUnknownReason = "Unknown";
+
 struct ReasonCode {
   std::string_view reason;
   int http;
 };
 // metav1.StatusReason and the code that upstream sends with each.
-constexpr std::array<ReasonCode, 18> kReasons = {{
+constexpr std::array<ReasonCode, 19> kReasons = {{
     {"BadRequest", 400},
     {"Unauthorized", 401},
     {"Forbidden", 403},
@@ -34,6 +37,7 @@ constexpr std::array<ReasonCode, 18> kReasons = {{
     {"ServiceUnavailable", 503},
     {"ServerTimeout", 500},
     {"Timeout", 504},
+    {kUnknownReason, 500},
 }};
 
 /// The Kubernetes reason for a status whose own reason is none of them.
@@ -86,11 +90,17 @@ const ReasonCode& classify(const Status& status) {
 /// Where upstream says in the message alone what was wrong with the request.
 bool has_details(std::string_view reason) {
   return reason != "BadRequest" && reason != "MethodNotAllowed" && reason != "NotAcceptable" &&
-         reason != "UnsupportedMediaType";
+         reason != "UnsupportedMediaType" && reason != kUnknownReason;
+}
+
+/// Where upstream leaves out which object it was.
+bool is_about_no_object(const Status& status, const ReasonCode& reason) {
+  if (reason.reason == "Timeout") return true;
+  return !status.causes().empty() && status.causes().front().reason == "FieldManagerConflict";
 }
 
 Json details_of(const Status& status, const StatusSubject& about, const ReasonCode& reason) {
-  const StatusSubject subject = reason.reason == "Timeout" ? StatusSubject() : about;
+  const StatusSubject subject = is_about_no_object(status, reason) ? StatusSubject() : about;
   Json details = Json::object();
   if (!subject.name.empty()) details.set("name", subject.name);
   if (!subject.group.empty()) details.set("group", subject.group);
@@ -134,7 +144,7 @@ Json failure_object(const Status& status, const StatusSubject& subject) {
                               {"metadata", Json::object()},
                               {"status", "Failure"},
                               {"message", status.message()},
-                              {"reason", reason.reason}});
+                              {"reason", reason.reason == kUnknownReason ? "" : reason.reason}});
   if (has_details(reason.reason)) object.set("details", details_of(status, subject, reason));
   object.set("code", reason.http);
   return object;
@@ -156,6 +166,9 @@ StatusSubject options_subject(std::string_view kind) {
   s.group = "meta.k8s.io";
   s.kind = kind;
   return s;
+}
+Status unclassified(std::string message) {
+  return {Code::Internal, std::string(kUnknownReason), std::move(message)};
 }
 Status bad_request(std::string message) {
   return {Code::InvalidArgument, "BadRequest", std::move(message)};

@@ -38,6 +38,8 @@ StatusSubject options_subject(std::string_view kind);
 
 // Messages as upstream words them.
 base::Status bad_request(std::string message);
+/// 500 without a reason: what upstream answers where it has none.
+base::Status unclassified(std::string message);
 base::Status object_not_found(const StatusSubject& s);
 base::Status object_already_exists(const StatusSubject& s);
 /// 409: "Operation cannot be fulfilled on pods "x": WHY".

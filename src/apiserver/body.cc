@@ -2,6 +2,8 @@
 #include "apiserver/body.h"
 
 #include "api/decode.h"
+#include "api/duplicates.h"
+#include "api/fields/managed_fields.h"
 #include "api/protobuf.h"
 #include "api/validate.h"
 #include "api/yaml.h"
@@ -18,7 +20,7 @@ Result<Json> read_body(const net::Request& request) {
   const std::string type = media_type(request.headers.get("Content-Type"));
   if (type == "application/yaml" || type == "application/apply-patch+yaml") {
     Result<Json> value = api::parse_yaml(request.body);
-    if (!value.ok()) return bad_request("the body is not YAML: " + value.error().message());
+    if (!value.ok()) return bad_request("error decoding YAML: " + value.error().message());
     return value;
   }
   if (type == api::kProtobufMediaType) {
@@ -38,19 +40,59 @@ Result<Json> read_body(const net::Request& request) {
   return value;
 }
 
+namespace {
+/// A query parameter that the options of this verb cannot have.
+Status bad_option(Call& call, const char* reason, const std::string& field,
+                  const std::string& why) {
+  const std::string& verb = call.access.verb;
+  const std::string kind = verb == "create"   ? "CreateOptions"
+                           : verb == "update" ? "UpdateOptions"
+                           : verb == "patch"  ? "PatchOptions"
+                                              : "DeleteOptions";
+  call.subject = options_subject(kind);  // it, and no object, is invalid
+  return invalid_field(call.subject, reason, field, why);
+}
+
+Status check_manager(Call& call) {
+  const std::string& manager = call.query.get("fieldManager");
+  if (manager.size() > api::fields::kManagerBytesMax) {
+    return bad_option(call, "FieldValueTooLong", "fieldManager",
+                      "Too long: may not be more than " +
+                          std::to_string(api::fields::kManagerBytesMax) + " bytes");
+  }
+  for (char c : manager) {
+    if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f) continue;
+    return bad_option(
+        call, "FieldValueInvalid", "fieldManager",
+        "Invalid value: " + Json(manager).dump() + ": should only contain printable characters");
+  }
+  if (call.access.verb != "patch") return base::ok();
+  if (media_type(call.request.headers.get("Content-Type")) == "application/apply-patch+yaml") {
+    if (!manager.empty()) return base::ok();
+    return bad_option(call, "FieldValueRequired", "fieldManager",
+                      "Required value: is required for apply patch");
+  }
+  if (!call.query.has("force")) return base::ok();
+  return bad_option(call, "FieldValueForbidden", "force",
+                    "Forbidden: may not be specified for non-apply patch");
+}
+}  // namespace
+
 Status read_write_options(Call& call) {
   const std::string& dry_run = call.query.get("dryRun");
   if (!dry_run.empty() && dry_run != "All") {
-    return bad_request("query parameter dryRun=" + dry_run + ": the only value is All");
+    return bad_option(call, "FieldValueNotSupported", "dryRun",
+                      "Unsupported value: [\"" + dry_run + "\"]: supported values: \"All\"");
   }
   call.is_dry_run = dry_run == "All";
   const std::string& validation = call.query.get("fieldValidation");
   if (!validation.empty() && validation != "Ignore" && validation != "Warn" &&
       validation != "Strict") {
-    return bad_request("query parameter fieldValidation=" + validation +
-                       ": want Ignore, Warn or Strict");
+    return bad_option(call, "FieldValueNotSupported", "fieldValidation",
+                      "Unsupported value: \"" + validation +
+                          "\": supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"");
   }
-  return base::ok();
+  return check_manager(call);
 }
 
 namespace {
@@ -86,26 +128,53 @@ Status check_name(const Call& call, Json& metadata) {
   }
   return base::ok();
 }
+/// What the text says that the object does not show: members named twice.
+std::vector<std::string> duplicates_in(const Call& call) {
+  const size_t begin = call.request.body.find_first_not_of(" \t\r\n");
+  const bool is_json = begin != std::string::npos &&
+                       (call.request.body[begin] == '{' || call.request.body[begin] == '[');
+  if (!is_json) return {};
+  return api::find_duplicate_fields(call.request.body);
+}
+
+/// Refuses, warns about or ignores what fell away in decoding, as the client asked.
+Status report_problems(Call& call, const std::vector<std::string>& unknown) {
+  const std::string& validation = call.query.get("fieldValidation");
+  if (validation == "Ignore") return base::ok();
+  std::vector<std::string> problems;
+  for (const std::string& path : unknown) problems.push_back("unknown field \"" + path + "\"");
+  for (const std::string& path : duplicates_in(call)) {
+    problems.push_back("duplicate field \"" + path + "\"");
+  }
+  if (problems.empty()) return base::ok();
+  if (validation != "Strict") {
+    call.warnings.insert(call.warnings.end(), problems.begin(), problems.end());
+    return base::ok();
+  }
+  if (call.access.verb != "patch") return api::strict_error(*call.resource, problems);
+  const std::string why =
+      "Invalid value: " + Json(call.request.body).dump() + ": " + api::strict_message(problems);
+  Status status(base::Code::InvalidArgument, "Invalid", " \"\" is invalid: patch: " + why);
+  status.add_cause({"FieldValueInvalid", "patch", why});
+  return status;
+}
 }  // namespace
 
 Status admit_object(Call& call, Json& object) {
+  PELTON_TRY(admit_config(call, object));
+  api::drop_empty(*call.resource, object);
+  return base::ok();
+}
+
+Status admit_config(Call& call, Json& object) {
   if (!object.is_object()) {
     return bad_request("the body must be one object of kind " + std::string(call.resource->kind));
   }
   std::vector<std::string> unknown;
   PELTON_TRY(api::decode(*call.resource, object, unknown));
-  const std::string& validation = call.query.get("fieldValidation");
-  if (!unknown.empty() && validation == "Strict") {
-    return api::strict_error(*call.resource, unknown);
-  }
-  if (validation != "Ignore") {
-    for (const std::string& path : unknown) {
-      call.warnings.push_back("unknown field \"" + path + "\"");
-    }
-  }
+  PELTON_TRY(report_problems(call, unknown));
   Json& metadata = object.child("metadata");
   if (metadata.is_null()) metadata = Json::object();
-  metadata.erase("managedFields");
   metadata.erase("selfLink");
   PELTON_TRY(check_namespace(call, metadata));
   return check_name(call, metadata);

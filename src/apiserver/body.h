@@ -13,13 +13,16 @@ namespace pelton::apiserver {
 /// null.
 base::Result<base::Json> read_body(const net::Request& request);
 
-/// Reads dryRun and fieldValidation of a mutating request into the call. BadRequest for others.
+/// Reads dryRun into the call and checks fieldValidation, fieldManager and force. Invalid (422) as
+/// upstream for what a verb's options cannot have.
 base::Status read_write_options(Call& call);
 
 /// Makes `object` one of the call's resource: checks kind, namespace and name against the path
 /// (name only where the path has one), prunes unknown fields as fieldValidation says (Strict: an
-/// error, Warn: a warning), normalizes, drops managedFields and selfLink.
+/// error, Warn: a warning), normalizes, drops selfLink and what is empty (api::drop_empty).
 base::Status admit_object(Call& call, base::Json& object);
+/// The same for what an apply states: to state that something is empty says that one owns it.
+base::Status admit_config(Call& call, base::Json& config);
 
 /// RequestEntityTooLarge where the encoded object is over the limit.
 base::Status check_size(size_t bytes);

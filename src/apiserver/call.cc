@@ -34,12 +34,10 @@ const std::string& Query::get(std::string_view name) const {
   return value == nullptr ? kEmpty : *value;
 }
 
-Result<std::optional<bool>> Query::boolean(std::string_view name) const {
-  const std::string& value = get(name);
-  if (value.empty()) return std::optional<bool>();
-  if (value == "true" || value == "1") return std::optional<bool>(true);
-  if (value == "false" || value == "0") return std::optional<bool>(false);
-  return bad_request("query parameter " + std::string(name) + "=" + value + ": want true or false");
+std::optional<bool> Query::boolean(std::string_view name) const {
+  if (!has(name)) return std::nullopt;
+  const std::string value = base::to_lower(get(name));
+  return value != "0" && value != "false";
 }
 
 Result<std::optional<int64_t>> Query::integer(std::string_view name) const {

@@ -29,8 +29,8 @@ class Query {
   bool has(std::string_view name) const { return find(name) != nullptr; }
   /// The first value, or "".
   const std::string& get(std::string_view name) const;
-  /// "true" or "1" (an empty value counts as absent). BadRequest for other texts.
-  base::Result<std::optional<bool>> boolean(std::string_view name) const;
+  /// As upstream: "0" and "false" (of any case) are false, every other text is true.
+  std::optional<bool> boolean(std::string_view name) const;
   /// BadRequest where it is no integer >= 0.
   base::Result<std::optional<int64_t>> integer(std::string_view name) const;
 

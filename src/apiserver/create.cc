@@ -5,7 +5,7 @@
 #include "api/object.h"
 #include "api/validate.h"
 #include "apiserver/body.h"
-#include "apiserver/core.h"
+#include "apiserver/write.h"
 
 namespace pelton::apiserver {
 
@@ -55,12 +55,25 @@ struct Admitted {
   std::string cluster_ip;            ///< the address that a Service took
 };
 
+/// What the client set is its own, with the defaults; not so what the server makes of it next.
+void track_creation(const CorePtr& core, const Call& call, Json& object) {
+  const api::ResourceInfo& resource = *call.resource;
+  Json set = object;
+  if (resource.has_status()) set.erase("status");  // nobody's: it is not set by this path
+  const Json sent = set["metadata"]["managedFields"];
+  track_update(resource, api::fields::empty_object(resource), set, sent,
+               writer_of(call, core->clock.now()), true);
+  object.child("metadata").set("managedFields", set["metadata"]["managedFields"]);
+  if (set["metadata"]["managedFields"].empty()) object.child("metadata").erase("managedFields");
+}
+
 /// The whole admission of a new object.
-Result<Admitted> admit_new(const CorePtr& core, const Call& call, Json& object) {
+Result<Admitted> admit_new(const CorePtr& core, const Call& call, Json& object, bool has_owners) {
   Admitted out;
   const api::ResourceInfo& resource = *call.resource;
   PELTON_TRY(stamp(core, call, object));
   api::apply_defaults(resource, object, true);
+  if (!has_owners) track_creation(core, call, object);
   api::prepare_for_create(resource, object);
   PELTON_TRY(admit_node(call.request.identity, call.access, object));
   PELTON_ASSIGN(out.unchanged, check_namespace_takes(core, call, api::name_of(object)));
@@ -84,11 +97,12 @@ void answer_created(const CorePtr& core, Call& call, Json& object, const Encoded
 }
 
 // What was wanted and what came of it are shared with the callback, not copied: objects are large.
-void attempt_create(const CorePtr& core, const CallPtr& call, const JsonPtr& wanted,
+void attempt_create(const CorePtr& core, const CallPtr& call,
+                    const std::shared_ptr<const Wanted>& wanted, const std::function<void()>& taken,
                     int tries_left) {
-  const auto made = std::make_shared<Json>(*wanted);
+  const auto made = std::make_shared<Json>(wanted->object);
   Json& object = *made;
-  Result<Admitted> admitted = admit_new(core, *call, object);
+  Result<Admitted> admitted = admit_new(core, *call, object, wanted->has_owners);
   call->subject.name = api::name_of(object);
   if (!admitted.ok()) return answer_failure(*call, admitted.error());
 
@@ -113,7 +127,7 @@ void attempt_create(const CorePtr& core, const CallPtr& call, const JsonPtr& wan
   std::vector<Write> writes;
   writes.push_back(std::move(write));
   core->objects.commit(std::move(writes), std::move(admitted->unchanged),
-                       [core, call, wanted, made, encoded = std::move(encoded), ip,
+                       [core, call, wanted, taken, made, encoded = std::move(encoded), ip,
                         tries_left](Result<Revision> revision) {
                          core->ips_under_way.erase(ip);
                          if (revision.ok())
@@ -121,17 +135,23 @@ void attempt_create(const CorePtr& core, const CallPtr& call, const JsonPtr& wan
                          // The Namespace changed meanwhile, or the generated name is taken: once
                          // more.
                          const base::Code code = revision.error().code();
-                         const bool is_generated = api::name_of(*wanted).empty();
+                         const bool is_generated = api::name_of(wanted->object).empty();
+                         if (taken && code == base::Code::AlreadyExists) return taken();
                          const bool again = code == base::Code::Conflict ||
                                             (code == base::Code::AlreadyExists && is_generated);
                          if (again && tries_left > 1)
-                           return attempt_create(core, call, wanted, tries_left - 1);
+                           return attempt_create(core, call, wanted, taken, tries_left - 1);
                          answer_failure(*call, code == base::Code::AlreadyExists
                                                    ? object_already_exists(call->subject)
                                                    : revision.error());
                        });
 }
 }  // namespace
+
+void create_object(const CorePtr& core, const CallPtr& call, Wanted wanted,
+                   std::function<void()> taken) {
+  attempt_create(core, call, std::make_shared<const Wanted>(std::move(wanted)), taken, kNameTries);
+}
 
 void handle_create(const CorePtr& core, const CallPtr& call) {
   Status status = read_write_options(*call);
@@ -141,7 +161,7 @@ void handle_create(const CorePtr& core, const CallPtr& call) {
   status = admit_object(*call, *body);
   call->subject.name = api::name_of(*body);
   if (!status.ok()) return answer_failure(*call, status);
-  attempt_create(core, call, std::make_shared<const Json>(std::move(*body)), kNameTries);
+  create_object(core, call, {std::move(*body)});
 }
 
 }  // namespace pelton::apiserver

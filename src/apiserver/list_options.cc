@@ -70,8 +70,8 @@ Result<WatchRequest> read_watch_request(const Call& call) {
   WatchRequest out;
   PELTON_TRY(check_match(call));
   PELTON_ASSIGN(const store::Revision version, read_version(call));
-  PELTON_ASSIGN(const std::optional<bool> bookmarks, call.query.boolean("allowWatchBookmarks"));
-  PELTON_ASSIGN(const std::optional<bool> initial, call.query.boolean("sendInitialEvents"));
+  const std::optional<bool> bookmarks = call.query.boolean("allowWatchBookmarks");
+  const std::optional<bool> initial = call.query.boolean("sendInitialEvents");
   PELTON_ASSIGN(const std::optional<int64_t> timeout, call.query.integer("timeoutSeconds"));
   const std::string& match = call.query.get("resourceVersionMatch");
   out.allows_bookmarks = bookmarks.value_or(false);
@@ -114,7 +114,10 @@ Status list_failure(const Status& error, const ListRequest& list, store::Revisio
     }
     return expired(
         "The provided continue parameter is too old to display a consistent list result. You can "
-        "start a new list without the continue parameter.");
+        "start a new list without the continue parameter, or use the continue token in this "
+        "response to retrieve the remainder of the results. Continuing with the provided token "
+        "results in an inconsistent list - objects that were created, modified, or deleted between "
+        "the time the first chunk was returned and now may show up in the list.");
   }
   if (error.code() == base::Code::FailedPrecondition) return check_not_future(list.at, newest);
   if (error.code() == base::Code::InvalidArgument) {

@@ -61,6 +61,16 @@ std::string splice_list(const Call& call, const Page& page) {
   return out;
 }
 
+/// With a token to go on without consistency, where the page's moment is no longer kept.
+void answer_lost_page(Call& call, const ListRequest& list, const Status& failure) {
+  Json body = failure_object(failure, call.subject);
+  const Result<std::string> token = store::newest_token(list.continue_token);
+  if (failure.code() == base::Code::Gone && token.ok()) {
+    body.child("metadata").set("continue", *token);
+  }
+  answer_json(call, http_code(failure), body);
+}
+
 Json convert_list(const Call& call, const Page& page) {
   Json items = Json::array();
   for (const Stored& stored : page.objects) {
@@ -103,7 +113,7 @@ void handle_list(const CorePtr& core, const CallPtr& call) {
   const Status reachable = check_not_future(list->not_before, core->objects.store().revision());
   if (!reachable.ok()) return answer_failure(*call, reachable);
   Result<Page> page = collect(core, *call, *list, *selection);
-  if (!page.ok()) return answer_failure(*call, page.error());
+  if (!page.ok()) return answer_lost_page(*call, *list, page.error());
 
   if (call->form == AnswerForm::Plain) {
     if (call->resource->storage == call->resource) {

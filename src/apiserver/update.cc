@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // PUT and PATCH of an object, its status and a Namespace's finalizers.
-#include <algorithm>
-
 #include "api/defaults.h"
 #include "api/object.h"
 #include "api/patch.h"
@@ -9,6 +7,7 @@
 #include "apiserver/body.h"
 #include "apiserver/core.h"
 #include "apiserver/deletion.h"
+#include "apiserver/write.h"
 
 namespace pelton::apiserver {
 
@@ -70,9 +69,12 @@ void keep_server_fields(const Json& before, Json& after) {
   }
 }
 
-/// From what the client wants to what is stored. `after` went through admit_object.
-Result<Change> admit_update(const Call& call, const Json& before, Json after) {
+/// From what the client wants to what is stored.
+Result<Change> admit_update(const Call& call, const Json& before, Wanted wanted,
+                            base::Instant now) {
   const api::ResourceInfo& resource = *call.resource;
+  Json after = std::move(wanted.object);
+  Json owners = after["metadata"]["managedFields"];
   PELTON_TRY(admit_node(call.request.identity, call.access, before));
   PELTON_TRY(check_versions(call, before, after));
   if (call.path.subresource == "finalize") {
@@ -92,6 +94,14 @@ Result<Change> admit_update(const Call& call, const Json& before, Json after) {
     PELTON_TRY(call.is_status() ? api::validate_status_update(resource, before, after)
                                 : api::validate_update(resource, before, after));
   }
+  if (wanted.has_owners) {
+    Json& metadata = after.child("metadata");
+    metadata.erase("managedFields");
+    if (!owners.empty()) metadata.set("managedFields", std::move(owners));
+  } else {
+    track_update(resource, before, after, owners, writer_of(call, now), false);
+  }
+  api::fields::keep_times_of_no_change(before, after);
   Change change;
   if (is_deletion_finished(resource, after)) {
     change.act = Change::Act::Remove;
@@ -106,24 +116,6 @@ ObjectName stored_name(const Call& call) {
   return {call.resource->storage, call.resource->is_namespaced ? call.path.ns : "", call.path.name};
 }
 
-/// Runs `make` (which gives the object that the client wants) and its admission on the stored
-/// object, until it is committed, and answers.
-void update(const CorePtr& core, const CallPtr& call,
-            const std::function<Result<Json>(const Json& before)>& make) {
-  const Decide decide = [call, make](const Json& stored) -> Result<Change> {
-    const api::ResourceInfo& resource = *call->resource;
-    const Json before = api::convert(stored, resource);
-    PELTON_ASSIGN(Json wanted, make(before));
-    PELTON_ASSIGN(Change change, admit_update(*call, before, std::move(wanted)));
-    change.object = api::convert(change.object, *resource.storage);
-    return change;
-  };
-  modify(core, stored_name(*call), call->is_dry_run, decide, [core, call](Result<Change> change) {
-    if (!change.ok()) return answer_failure(*call, change.error());
-    answer_object(core, *call, 200, change->object);
-  });
-}
-
 Result<Json> apply_patch(const Call& call, const std::string& type, const Json& before,
                          const Json& patch) {
   if (type == "application/json-patch+json") return api::json_patch(before, patch);
@@ -133,6 +125,25 @@ Result<Json> apply_patch(const Call& call, const std::string& type, const Json& 
 }
 }  // namespace
 
+void update_object(const CorePtr& core, const CallPtr& call,
+                   std::function<Result<Wanted>(const Json& before)> make,
+                   std::function<void()> absent) {
+  const Decide decide = [core, call, make = std::move(make)](const Json& stored) -> Result<Change> {
+    const api::ResourceInfo& resource = *call->resource;
+    const Json before = api::convert(stored, resource);
+    PELTON_ASSIGN(Wanted wanted, make(before));
+    PELTON_ASSIGN(Change change, admit_update(*call, before, std::move(wanted), core->clock.now()));
+    change.object = api::convert(change.object, *resource.storage);
+    return change;
+  };
+  modify(core, stored_name(*call), call->is_dry_run, decide,
+         [core, call, absent = std::move(absent)](Result<Change> change) {
+           if (change.ok()) return answer_object(core, *call, 200, change->object);
+           if (absent && change.error().code() == base::Code::NotFound) return absent();
+           answer_failure(*call, change.error());
+         });
+}
+
 void handle_replace(const CorePtr& core, const CallPtr& call) {
   Status status = read_write_options(*call);
   if (!status.ok()) return answer_failure(*call, status);
@@ -140,36 +151,34 @@ void handle_replace(const CorePtr& core, const CallPtr& call) {
   if (!body.ok()) return answer_failure(*call, body.error());
   status = admit_object(*call, *body);
   if (!status.ok()) return answer_failure(*call, status);
-  update(core, call,
-         [wanted = std::move(body).value()](const Json&) -> Result<Json> { return wanted; });
+  update_object(core, call, [wanted = std::move(body).value()](const Json&) -> Result<Wanted> {
+    return Wanted{wanted};
+  });
 }
 
 void handle_patch(const CorePtr& core, const CallPtr& call) {
   Status status = read_write_options(*call);
   if (!status.ok()) return answer_failure(*call, status);
   const std::string type = media_type(call->request.headers.get("Content-Type"));
-  if (type.rfind("application/apply-patch", 0) == 0) {
-    return answer_failure(
-        *call, {base::Code::Unimplemented, "UnsupportedMediaType",
-                "server-side apply is not offered yet: use kubectl apply without --server-side, or "
-                "a merge patch"});
-  }
+  if (type == "application/apply-patch+yaml") return handle_apply(core, call);
   if (type != "application/json-patch+json" && type != "application/merge-patch+json" &&
       type != "application/strategic-merge-patch+json") {
     return answer_failure(
         *call, unsupported_media_type(type,
                                       "application/json-patch+json, application/merge-patch+json, "
-                                      "application/strategic-merge-patch+json"));
+                                      "application/strategic-merge-patch+json, "
+                                      "application/apply-patch+yaml"));
   }
   Result<Json> patch = read_body(call->request);
   if (!patch.ok()) return answer_failure(*call, patch.error());
-  update(core, call,
-         [call, type, body = std::move(patch).value()](const Json& before) -> Result<Json> {
-           call->warnings.clear();  // an earlier attempt may have left some
-           PELTON_ASSIGN(Json wanted, apply_patch(*call, type, before, body));
-           PELTON_TRY(admit_object(*call, wanted));
-           return wanted;
-         });
+  update_object(
+      core, call,
+      [call, type, body = std::move(patch).value()](const Json& before) -> Result<Wanted> {
+        call->warnings.clear();  // an earlier attempt may have left some
+        PELTON_ASSIGN(Json object, apply_patch(*call, type, before, body));
+        PELTON_TRY(admit_object(*call, object));
+        return Wanted{std::move(object)};
+      });
 }
 
 }  // namespace pelton::apiserver

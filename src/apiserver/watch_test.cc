@@ -142,6 +142,7 @@ TEST(Watch, EndsWhenItsTimeIsOver) {
 TEST(Watch, SaysWhenTheHistoryIsGoneAndWhenItHasNotHappened) {
   store::Options small;
   small.history_events = 10;
+  small.history_age = {};
   TestServer s(1, {}, small);
   s.create(kConfigs, config_text("a"));
   const std::string old = version_of(s);
@@ -239,6 +240,62 @@ TEST(List, PagesShowOneMomentThoughObjectsChangeInBetween) {
   page = next();
   EXPECT_EQ(names_of(page), "e");
   EXPECT_FALSE(page["metadata"].contains("continue"));
+}
+
+TEST(List, APageWhoseMomentIsForgottenGivesATokenToGoOnWithoutConsistency) {
+  store::Options small;
+  small.history_events = 10;
+  small.history_age = {};
+  TestServer s(1, {}, small);
+  for (const char* name : {"a", "b", "c", "d"}) s.create(kConfigs, config_text(name));
+  const Json first = s.call("GET", std::string(kConfigs) + "?limit=2")->json();
+  const auto go_on = [&](const Json& from, const std::string& more = "") {
+    return s.call("GET", std::string(kConfigs) + "?limit=2" + more + "&continue=" +
+                             base::percent_encode(from["metadata"]["continue"].as_string()));
+  };
+  for (int i = 0; i < 50; ++i) {
+    s.patch(std::string(kConfigs) + "/a", R"({"data":{"x":")" + std::to_string(i) + R"(v"}})");
+  }
+  s.create(kConfigs, config_text("cc"));
+  const auto lost = go_on(first);
+  EXPECT_EQ(lost->answer.status, 410) << lost->body;
+  EXPECT_EQ(lost->json()["reason"].as_string(), "Expired");
+  const Json second = go_on(lost->json())->json();
+  EXPECT_EQ(names_of(second), "c cc");
+  EXPECT_EQ(names_of(go_on(second)->json()), "d");
+  EXPECT_EQ(go_on(first, "&resourceVersion=7")->answer.status, 400);
+  EXPECT_FALSE(s.call("GET", std::string(kConfigs) + "?continue=x")
+                   ->json()["metadata"]
+                   .contains("continue"));
+}
+
+TEST(List, EmptyIsAListAndMetadataCanBeHadAlone) {
+  TestServer s;
+  const auto empty = s.call("GET", kConfigs);
+  EXPECT_NE(empty->body.find("\"items\":[]"), std::string::npos) << empty->body;
+  const auto none =
+      s.call("GET", std::string(kConfigs) + "?labelSelector=a%3Db", {}, kAdmin,
+             {{"Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}});
+  EXPECT_NE(none->body.find("\"items\":[]"), std::string::npos) << none->body;
+  s.create(kConfigs, config_text("a"));
+  const net::Headers one = {
+      {"Accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"}};
+  const Json object = s.call("GET", std::string(kConfigs) + "/a", {}, kAdmin, one)->json();
+  EXPECT_EQ(object["kind"].as_string(), "PartialObjectMetadata");
+  EXPECT_EQ(api::name_of(object), "a");
+  EXPECT_FALSE(object.contains("data"));
+  const Json list =
+      s.call("GET", kConfigs, {}, kAdmin,
+             {{"Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}})
+          ->json();
+  EXPECT_EQ(list["kind"].as_string(), "PartialObjectMetadataList");
+  EXPECT_EQ(names_of(list), "a");
+  const auto watch = s.send("GET", kWatch, "", kAdmin, one);
+  s.call("DELETE", std::string(kConfigs) + "/a");
+  s.run(Duration::seconds(1));
+  EXPECT_EQ(watch->story(), "ADDED a, DELETED a");
+  EXPECT_EQ(watch->events()[1]["object"]["kind"].as_string(), "PartialObjectMetadata");
+  EXPECT_FALSE(watch->events()[1]["object"].contains("data"));
 }
 
 TEST(List, APageIsFilledWithWhatMatches) {

@@ -75,6 +75,7 @@ Json convert(simdjson::dom::element element) {
 }  // namespace
 
 Result<Json> Json::parse(std::string_view text) {
+  if (text.empty()) text = "";  // simdjson copies from where it points, also nothing
   // Its buffers are many times the text's size: kept for the next text, unless this one is large.
   static thread_local simdjson::dom::parser kept;
   simdjson::dom::parser large;

@@ -30,6 +30,7 @@ net::Request make_request(std::string method, std::string target, const Json* bo
   request.method = std::move(method);
   request.target = std::move(target);
   request.headers.add("Accept", "application/json");
+  request.headers.add("User-Agent", "pelton");  // the name under which we own fields
   if (body != nullptr) {
     request.headers.add("Content-Type", std::move(content_type));
     request.body = body->dump();

@@ -195,6 +195,8 @@ def normal(value, managed, key=""):
             if name == "description" and "priority" in value:
                 continue  # a column's: prose
             result[name] = normal(member, managed, name)
+            if name == "managedFields":  # their order is that of their times, which fell away
+                result[name].sort(key=lambda entry: json.dumps(entry, sort_keys=True))
         if value.get("generateName") and str(value.get("name", "")).startswith(value["generateName"]):
             result = json.loads(json.dumps(result).replace(value["name"],
                                                            value["generateName"] + "<random>"))

@@ -38,6 +38,8 @@ def _row(field, index):
         parts.append(f'.merge_key = "{field["merge_key"]}"')
     if field["list_map_keys"]:
         parts.append(f'.list_map_keys = "{",".join(field["list_map_keys"])}"')
+    if field["is_atomic"]:
+        parts.append(".is_atomic = true")
     if field["enum"]:
         parts.append(f'.enum_values = "{"|".join(field["enum"])}"')
     if field["type"]:
@@ -59,7 +61,9 @@ def table(types):
             out.append(f"constexpr Field F{i}[] = {{")
             out += [_row(field, index) for field in fields]
             out.append("};")
-        out.append(f'constexpr TypeInfo T{i} = {{"{name}", {f"F{i}" if fields else "{}"}}};')
+        rows = f"F{i}" if fields else "{}"
+        tail = ", true" if name in schema.ATOMIC_TYPES else ""
+        out.append(f'constexpr TypeInfo T{i} = {{"{name}", {rows}{tail}}};')
     out += ["", "constexpr const TypeInfo* kTypes[] = {",
             "    " + ", ".join(f"&T{i}" for i in index.values()), "};", "", "}  // namespace", "",
             "std::span<const TypeInfo* const> all_types() {", "  return kTypes;", "}", "",

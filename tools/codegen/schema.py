@@ -107,6 +107,14 @@ def _value(schema):
     return _PLAIN[(schema["type"], schema.get("format"))], None
 
 
+# Names of the types that are owned as a whole; load() fills it.
+ATOMIC_TYPES = set()
+
+
+def _is_atomic(schema):
+    return schema.get("x-kubernetes-map-type") == "atomic"
+
+
 def _field(name, schema, required):
     shape, inner = "Single", schema
     if not _ref(schema):
@@ -124,6 +132,7 @@ def _field(name, schema, required):
         "merge": "merge" in strategies, "retain_keys": "retainKeys" in strategies,
         "merge_key": schema.get("x-kubernetes-patch-merge-key", ""),
         "list_map_keys": schema.get("x-kubernetes-list-map-keys", []),
+        "is_atomic": _is_atomic(schema),
         "enum": [v for v in inner.get("enum", []) if isinstance(v, str)],
     }
 
@@ -171,6 +180,8 @@ def load(crd_directory):
             continue
         schema = schemas[name]
         required = schema.get("required", [])
+        if _is_atomic(schema):
+            ATOMIC_TYPES.add(name)
         types[name] = [_field(key, value, key in required)
                        for key, value in sorted(schema.get("properties", {}).items())]
         todo += [f["type"] for f in types[name] if f["type"]]

@@ -495,7 +495,7 @@ constexpr Field F32[] = {
     {.name = "name", .value = V::String},
     {.name = "optional", .value = V::Bool},
 };
-constexpr TypeInfo T32 = {"io.k8s.api.core.v1.ConfigMapKeySelector", F32};
+constexpr TypeInfo T32 = {"io.k8s.api.core.v1.ConfigMapKeySelector", F32, true};
 
 constexpr Field F33[] = {
     {.name = "kubeletConfigKey", .value = V::String, .is_required = true},
@@ -784,7 +784,7 @@ constexpr Field F64[] = {
     {.name = "path", .value = V::String, .is_required = true},
     {.name = "volumeName", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T64 = {"io.k8s.api.core.v1.FileKeySelector", F64};
+constexpr TypeInfo T64 = {"io.k8s.api.core.v1.FileKeySelector", F64, true};
 
 constexpr Field F65[] = {
     {.name = "driver", .value = V::String, .is_required = true},
@@ -932,7 +932,7 @@ constexpr TypeInfo T84 = {"io.k8s.api.core.v1.LoadBalancerStatus", F84};
 constexpr Field F85[] = {
     {.name = "name", .value = V::String},
 };
-constexpr TypeInfo T85 = {"io.k8s.api.core.v1.LocalObjectReference", F85};
+constexpr TypeInfo T85 = {"io.k8s.api.core.v1.LocalObjectReference", F85, true};
 
 constexpr Field F86[] = {
     {.name = "status", .value = V::String, .is_required = true},
@@ -1052,7 +1052,7 @@ constexpr TypeInfo T102 = {"io.k8s.api.core.v1.NodeRuntimeHandlerFeatures", F102
 constexpr Field F103[] = {
     {.name = "nodeSelectorTerms", .value = V::Struct, .shape = S::List, .is_required = true, .type = &T105},
 };
-constexpr TypeInfo T103 = {"io.k8s.api.core.v1.NodeSelector", F103};
+constexpr TypeInfo T103 = {"io.k8s.api.core.v1.NodeSelector", F103, true};
 
 constexpr Field F104[] = {
     {.name = "key", .value = V::String, .is_required = true},
@@ -1065,7 +1065,7 @@ constexpr Field F105[] = {
     {.name = "matchExpressions", .value = V::Struct, .shape = S::List, .type = &T104},
     {.name = "matchFields", .value = V::Struct, .shape = S::List, .type = &T104},
 };
-constexpr TypeInfo T105 = {"io.k8s.api.core.v1.NodeSelectorTerm", F105};
+constexpr TypeInfo T105 = {"io.k8s.api.core.v1.NodeSelectorTerm", F105, true};
 
 constexpr Field F106[] = {
     {.name = "configSource", .value = V::Struct, .type = &T97},
@@ -1120,7 +1120,7 @@ constexpr Field F110[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "fieldPath", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T110 = {"io.k8s.api.core.v1.ObjectFieldSelector", F110};
+constexpr TypeInfo T110 = {"io.k8s.api.core.v1.ObjectFieldSelector", F110, true};
 
 constexpr Field F111[] = {
     {.name = "apiVersion", .value = V::String},
@@ -1131,7 +1131,7 @@ constexpr Field F111[] = {
     {.name = "resourceVersion", .value = V::String},
     {.name = "uid", .value = V::String},
 };
-constexpr TypeInfo T111 = {"io.k8s.api.core.v1.ObjectReference", F111};
+constexpr TypeInfo T111 = {"io.k8s.api.core.v1.ObjectReference", F111, true};
 
 constexpr Field F112[] = {
     {.name = "apiVersion", .value = V::String},
@@ -1341,7 +1341,7 @@ constexpr Field F136[] = {
     {.name = "imagePullSecrets", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "name", .list_map_keys = "name", .type = &T85},
     {.name = "initContainers", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "name", .list_map_keys = "name", .type = &T36},
     {.name = "nodeName", .value = V::String},
-    {.name = "nodeSelector", .value = V::String, .shape = S::Map},
+    {.name = "nodeSelector", .value = V::String, .shape = S::Map, .is_atomic = true},
     {.name = "os", .value = V::Struct, .type = &T129},
     {.name = "overhead", .value = V::Quantity, .shape = S::Map},
     {.name = "preemptionPolicy", .value = V::String},
@@ -1472,7 +1472,7 @@ constexpr Field F147[] = {
     {.name = "divisor", .value = V::Quantity},
     {.name = "resource", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T147 = {"io.k8s.api.core.v1.ResourceFieldSelector", F147};
+constexpr TypeInfo T147 = {"io.k8s.api.core.v1.ResourceFieldSelector", F147, true};
 
 constexpr Field F148[] = {
     {.name = "health", .value = V::String},
@@ -1544,7 +1544,7 @@ constexpr Field F156[] = {
     {.name = "name", .value = V::String},
     {.name = "optional", .value = V::Bool},
 };
-constexpr TypeInfo T156 = {"io.k8s.api.core.v1.SecretKeySelector", F156};
+constexpr TypeInfo T156 = {"io.k8s.api.core.v1.SecretKeySelector", F156, true};
 
 constexpr Field F157[] = {
     {.name = "items", .value = V::Struct, .shape = S::List, .type = &T79},
@@ -1629,7 +1629,7 @@ constexpr Field F164[] = {
     {.name = "loadBalancerSourceRanges", .value = V::String, .shape = S::List},
     {.name = "ports", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "port", .list_map_keys = "port,protocol", .type = &T163},
     {.name = "publishNotReadyAddresses", .value = V::Bool},
-    {.name = "selector", .value = V::String, .shape = S::Map},
+    {.name = "selector", .value = V::String, .shape = S::Map, .is_atomic = true},
     {.name = "sessionAffinity", .value = V::String},
     {.name = "sessionAffinityConfig", .value = V::Struct, .type = &T166},
     {.name = "trafficDistribution", .value = V::String},
@@ -1708,7 +1708,7 @@ constexpr Field F174[] = {
     {.name = "kind", .value = V::String, .is_required = true},
     {.name = "name", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T174 = {"io.k8s.api.core.v1.TypedLocalObjectReference", F174};
+constexpr TypeInfo T174 = {"io.k8s.api.core.v1.TypedLocalObjectReference", F174, true};
 
 constexpr Field F175[] = {
     {.name = "apiGroup", .value = V::String},
@@ -1853,7 +1853,7 @@ constexpr Field F189[] = {
     {.name = "port", .value = V::Int32},
     {.name = "protocol", .value = V::String},
 };
-constexpr TypeInfo T189 = {"io.k8s.api.discovery.v1.EndpointPort", F189};
+constexpr TypeInfo T189 = {"io.k8s.api.discovery.v1.EndpointPort", F189, true};
 
 constexpr Field F190[] = {
     {.name = "addressType", .value = V::String, .is_required = true},
@@ -1928,7 +1928,7 @@ constexpr Field F197[] = {
     {.name = "matchExpressions", .value = V::Struct, .shape = S::List, .type = &T198},
     {.name = "matchLabels", .value = V::String, .shape = S::Map},
 };
-constexpr TypeInfo T197 = {"io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector", F197};
+constexpr TypeInfo T197 = {"io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector", F197, true};
 
 constexpr Field F198[] = {
     {.name = "key", .value = V::String, .is_required = true},
@@ -1984,7 +1984,7 @@ constexpr Field F202[] = {
     {.name = "name", .value = V::String, .is_required = true},
     {.name = "uid", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T202 = {"io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference", F202};
+constexpr TypeInfo T202 = {"io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference", F202, true};
 
 constexpr Field F203[] = {
     {.name = "resourceVersion", .value = V::String},

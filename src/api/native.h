@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which kinds upstream has as Go types, and which it knows by a CustomResourceDefinition alone.
+//
+// It shows in small things: a Go type has members that nobody set, and leaves out maps and lists
+// that are empty; an object of a custom kind is kept as it came. Pure.
+#pragma once
+#include <string_view>
+
+namespace pelton::api {
+
+inline bool is_native_group(std::string_view group) {
+  return group.find('.') == std::string_view::npos ||
+         (group.ends_with(".k8s.io") && !group.ends_with(".x-k8s.io"));
+}
+
+}  // namespace pelton::api
