@@ -35,6 +35,8 @@ class SimDisk {
   void fail_sync(uint64_t n) { fail_sync_in_ = n; }
   /// Writes that would make the sum of file sizes larger fail with ResourceExhausted, partly done.
   void set_capacity(std::optional<uint64_t> bytes) { capacity_ = bytes; }
+  /// The sum of all files' sizes.
+  uint64_t used_bytes() const;
   /// Flips one bit of what is durable and cached (rot). False where there is no such byte.
   bool corrupt(const std::string& path, uint64_t offset);
   /// How many writes, truncations, syncs, renames and removals were begun.
@@ -85,7 +87,6 @@ class SimDisk {
   /// Counts an operation; true where the machine just crashed in it.
   bool begin_operation(const char* kind, const std::string& path);
   bool take_sync_failure();
-  uint64_t used_bytes() const;
   base::Duration sync_latency();
   static void apply(std::string& content, const Write& write);
   void crash_inode(Inode& inode);

@@ -224,7 +224,7 @@ class Harness {
 
 TEST(StoreCrash, LosesNothingAtAnyOfTheFirstDiskOperations) {
   int crashes = 0;
-  for (uint64_t seed = 1; seed <= 5; ++seed) {
+  for (uint64_t seed = 1; seed <= 50; ++seed) {
     for (uint64_t n = 1; n <= 100; ++n) {
       Harness harness(seed);
       harness.crash_at(n);
@@ -233,12 +233,12 @@ TEST(StoreCrash, LosesNothingAtAnyOfTheFirstDiskOperations) {
       if (HasFailure()) FAIL() << "seed " << seed << ", crash at disk operation " << n;
     }
   }
-  EXPECT_EQ(crashes, 500);
+  EXPECT_EQ(crashes, 5000);
 }
 
 TEST(StoreCrash, LosesNothingInALifeOfManyCrashes) {
   int crashes = 0, acknowledged = 0;
-  for (uint64_t seed = 1; seed <= 60; ++seed) {
+  for (uint64_t seed = 1; seed <= 600; ++seed) {
     Harness harness(seed);
     base::Rng rng = base::Rng(seed).fork("crashes");
     for (int i = 0; i < 12; ++i) {
@@ -255,8 +255,8 @@ TEST(StoreCrash, LosesNothingInALifeOfManyCrashes) {
     acknowledged += harness.acknowledged();
     if (HasFailure()) FAIL() << "seed " << seed;
   }
-  EXPECT_GE(crashes, 500);
-  EXPECT_GE(acknowledged, 5000);
+  EXPECT_GE(crashes, 5000);
+  EXPECT_GE(acknowledged, 50000);
 }
 
 }  // namespace

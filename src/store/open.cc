@@ -64,6 +64,14 @@ struct StoreOpener : std::enable_shared_from_this<StoreOpener> {
     if (status.ok()) status = file->write_at(recovered.last_frame_offset, recovered.last_frame);
     if (!status.ok()) return fail(status);
     file->sync([self = shared_from_this()](const base::Status& synced) {
+      synced.ok() ? self->secure_names() : self->fail(synced);
+    });
+  }
+
+  /// The last log's name may be in the cache only, too. It must not be lost where its successor's
+  /// stays: a log that is missing between others cannot be told from one that held something.
+  void secure_names() {
+    files.sync_directory(directory, [self = shared_from_this()](const base::Status& synced) {
       synced.ok() ? self->begin_log() : self->fail(synced);
     });
   }

@@ -29,11 +29,16 @@ void Store::Impl::start_snapshot(std::function<void(base::Status)> done) {
   snapshot->number = log_number + 1;
   snapshot->done = std::exchange(snapshot_waiters, {});
   auto file = files.open(log_path(directory, snapshot->number), world::OpenMode::CreateNew);
-  if (!file.ok()) return fail(file.error());
+  if (!file.ok()) {
+    return file.error().code() == base::Code::ResourceExhausted ? give_up_rotation(file.error())
+                                                                : fail(file.error());
+  }
   Encoder start(FrameKind::LogStart);
   start.u64(state.revision());
   const std::string frame = encode_frame(snapshot->number, 0, start.payload());
-  if (base::Status s = (*file)->write_at(0, frame); !s.ok()) return fail(s);
+  if (base::Status s = (*file)->write_at(0, frame); !s.ok()) {
+    return s.code() == base::Code::ResourceExhausted ? give_up_rotation(s) : fail(s);
+  }
   is_writing = true;
   log_end = frame.size();  // the old file is not written any more
   snapshot->log_file = std::move(*file);
@@ -49,6 +54,25 @@ void Store::Impl::start_snapshot(std::function<void(base::Status)> done) {
       });
     });
   });
+}
+
+/// No room for a new log: the old one goes on. But not before the new one's name is gone for good,
+/// since a log that is not the last one must have no damaged end.
+void Store::Impl::give_up_rotation(const base::Status& why) {
+  const std::string path = log_path(directory, snapshot->number);
+  if (files.exists(path)) {
+    if (base::Status s = files.remove(path); !s.ok()) return fail(s);
+  }
+  log_bytes = options.snapshot_after_log_bytes / 2;  // the next try
+  is_writing = true;
+  files.sync_directory(directory,
+                       [this, why, still = std::weak_ptr<bool>(alive)](const base::Status& status) {
+                         if (still.expired()) return;
+                         is_writing = false;
+                         if (!status.ok()) return fail(status);
+                         finish_snapshot(why);
+                         if (!still.expired()) wake();
+                       });
 }
 
 void Store::Impl::on_rotated(const base::Status& status) {

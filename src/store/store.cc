@@ -99,7 +99,7 @@ void Store::Impl::commit(Transaction transaction, CommitDone done) {
   pending.done = std::move(done);
   if (pending.failure.ok() &&
       operations_under_way + transaction.operations.size() > kRevisionWindow) {
-    pending.failure = {base::Code::ResourceExhausted, "TooManyWrites",
+    pending.failure = {base::Code::ResourceExhausted, "TooManyRequests",
                        "too many writes are under way; try again"};
   }
   if (pending.failure.ok()) pending.operations = log_operations(std::move(transaction));

@@ -53,6 +53,7 @@ struct Store::Impl {
 
   void keep_ageing();
   void start_snapshot(std::function<void(base::Status)> done);
+  void give_up_rotation(const base::Status& why);
   void on_rotated(const base::Status& status);
   void write_snapshot_part();
   void finish_snapshot(base::Status status);

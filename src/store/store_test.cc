@@ -364,6 +364,39 @@ TEST(Store, RefusesWritesWhileTheDiskIsFullAndGoesOnAfter) {
   EXPECT_EQ(b.value("/a"), "2");
 }
 
+/// Fills the disk at every possible place of a run of writes and snapshots.
+TEST(Store, GoesOnWhereverTheDiskFillsUp) {
+  for (uint64_t room = 0; room < 6000; room += 97) {
+    SCOPED_TRACE(room);
+    Bench b;
+    b.options.snapshot_after_log_bytes = 1500;
+    b.open();
+    std::map<std::string, std::string> stored;
+    b.machine.disk().set_capacity(b.machine.disk().used_bytes() + room);
+    int refused = 0;
+    for (int i = 0; i < 40; ++i) {
+      const std::string key = "/k" + std::to_string(i % 7);
+      const std::string value = std::to_string(i) + std::string(150, 'x');
+      const auto answer = b.put(key, value);
+      if (answer.ok()) {
+        stored[key] = value;
+      } else {
+        ++refused;
+        ASSERT_EQ(answer.status().code(), Code::ResourceExhausted) << answer.status().to_string();
+      }
+      b.sim.run_for(base::Duration::milliseconds(20));
+    }
+    b.machine.disk().set_capacity({});
+    ASSERT_TRUE(b.store->health().ok()) << b.store->health().to_string();
+    ASSERT_TRUE(b.put("/after", "room").ok()) << refused << " were refused before";
+    stored["/after"] = "room";
+    b.machine.crash();
+    b.open();
+    for (const auto& [key, value] : stored) EXPECT_EQ(b.value(key), value) << key;
+    if (HasFailure()) return;
+  }
+}
+
 TEST(Store, RefusesToStartOnRotAndNamesFileOffsetAndRevision) {
   Bench b;
   b.must_put("/a", "1");
