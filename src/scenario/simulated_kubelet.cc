@@ -74,6 +74,8 @@ struct SimulatedKubelet::Run {
   bool is_stopping = false;
   std::optional<Json> unsent;  ///< status that the API does not have yet
   bool is_sending = false;
+  /// Where the report rests on what the API says and not on what was seen here: on this version.
+  std::string rests_on;
   world::Timer work;   ///< the process, or the end of its grace period
   world::Timer retry;  ///< of a report or removal that failed
 };
@@ -166,7 +168,8 @@ void SimulatedKubelet::start(const Json& pod) {
   Run& run = *(runs_[uid] = std::make_unique<Run>(world_.timers));
   run.pod = pod;
   if (pod.at("status.phase").as_string() == "Running") {
-    // Ours from before a reboot: its processes are gone.
+    // Ours from before a reboot: its processes are gone, unless this view of it is an old one.
+    run.rests_on = api::resource_version_of(pod);
     return report(run, ended_status(pod, 137, world_.clock.now()));
   }
   run.is_alive = true;
@@ -213,23 +216,35 @@ void SimulatedKubelet::send_report(const std::string& uid) {
   Run& run = *it->second;
   run.is_sending = true;
   const Json sent = *run.unsent;
-  const Json patch = Json::object({{"metadata", Json::object({{"uid", uid}})}, {"status", sent}});
-  client_.patch(client::key_of(run.pod), client::PatchType::Merge, patch, "status",
-                [this, uid, sent](const base::Result<Json>& answer) {
-                  auto found = runs_.find(uid);
-                  if (found == runs_.end()) return;
-                  Run& reported = *found->second;
-                  reported.is_sending = false;
-                  const bool is_settled = answer.ok() ||
-                                          answer.error().code() == base::Code::NotFound ||
-                                          answer.error().code() == base::Code::Conflict;
-                  if (is_settled && reported.unsent == sent) reported.unsent.reset();
-                  if (reported.unsent) {
-                    reported.retry.start(kRetry, [this, uid] { send_report(uid); });
-                  } else if (reported.is_stopping && !reported.work.is_pending()) {
-                    remove(uid);
-                  }
-                });
+  Json patch = Json::object({{"metadata", Json::object({{"uid", uid}})}, {"status", sent}});
+  if (!run.rests_on.empty()) patch.child("metadata").set("resourceVersion", run.rests_on);
+  client_.patch(
+      client::key_of(run.pod), client::PatchType::Merge, patch, "status",
+      [this, uid, sent](const base::Result<Json>& answer) {
+        auto found = runs_.find(uid);
+        if (found == runs_.end()) return;
+        Run& reported = *found->second;
+        reported.is_sending = false;
+        if (answer.status().code() == base::Code::Conflict && !reported.rests_on.empty()) {
+          return look_again(uid);
+        }
+        const bool is_settled = answer.ok() || answer.error().code() == base::Code::NotFound ||
+                                answer.error().code() == base::Code::Conflict;
+        if (is_settled && reported.unsent == sent) reported.unsent.reset();
+        if (reported.unsent) {
+          reported.retry.start(kRetry, [this, uid] { send_report(uid); });
+        } else if (reported.is_stopping && !reported.work.is_pending()) {
+          remove(uid);
+        }
+      });
+}
+
+/// The view was an old one: a newer is here already, or will come as an event.
+void SimulatedKubelet::look_again(const std::string& uid) {
+  const Json seen = runs_.at(uid)->pod;
+  runs_.erase(uid);
+  const Json* now = cache_.get("Pod", api::namespace_of(seen), api::name_of(seen));
+  if (now && api::resource_version_of(*now) != api::resource_version_of(seen)) on_pod(*now);
 }
 
 void SimulatedKubelet::remove(const std::string& uid) {

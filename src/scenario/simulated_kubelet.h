@@ -54,6 +54,7 @@ class SimulatedKubelet {
   void stop(const base::Json& pod);
   void report(Run& run, base::Json status);
   void send_report(const std::string& uid);
+  void look_again(const std::string& uid);
   void remove(const std::string& uid);
 
   const world::World& world_;
