@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The house style as a test: prints every violation as FILE:LINE: what, use what; exits 1 if any.
+Documents are held to the truth: what they name has to exist (references.py).
 
 Exceptions stand in tools/tidy_allow.txt (RULE PATH per line), which may only shrink: an entry that
 is no longer needed is a violation too.
@@ -9,6 +10,8 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+
+import references
 
 ROOT = Path(__file__).resolve().parent.parent
 ALLOW_FILE = ROOT / "tools" / "tidy_allow.txt"
@@ -123,6 +126,14 @@ def check_texts(findings):
             findings.append(("file-length", path, 1, f"at most {SOURCE_LINES} lines"))
 
 
+def check_documents(findings):
+    """Every file, function, link and heading that a document names is there."""
+    tree = references.Tree(tracked(), lambda path: (ROOT / path).read_text(errors="replace"))
+    for path in tracked("*.md"):
+        for number, what in references.broken_references(path, tree.read(path), tree):
+            findings.append(("reference", path, number, what))
+
+
 def main():
     findings = []
     sources = tracked("src/**/*.h", "src/**/*.cc", "src/*.h", "src/*.cc", "bench/**/*.cc")
@@ -130,6 +141,7 @@ def main():
         check_source(path, findings)
     check_heavy(sources, findings)
     check_texts(findings)
+    check_documents(findings)
 
     allowed = set()
     if ALLOW_FILE.exists():
