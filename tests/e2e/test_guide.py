@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The user guide, typed in: every page's commands run, and print what the page says they print."""
+"""The documents, typed in: every command of the user guide's pages, and of the life of a training
+job, runs, and prints what the page says that it prints."""
 import os
 import shlex
 import shutil
@@ -48,7 +49,7 @@ class Shell:
     def run(self, commands):
         """Returns (exit code, what was printed). Stops at the first command that fails."""
         state = shlex.quote(str(self.state))
-        script = f"[ ! -e {state} ] || . {state}\nset -eo pipefail\n{commands}\nexport -p >{state}\n"
+        script = f"[ ! -e {state} ] || . {state}\nset -aeo pipefail\n{commands}\nexport -p >{state}\n"
         # A file, not a pipe: what a command leaves running would keep a pipe open.
         with open(self.directory / ".printed", "w+", encoding="utf-8") as printed:
             done = subprocess.Popen(["bash", "-c", script], cwd=self.directory,
@@ -99,6 +100,7 @@ class Guide(unittest.TestCase):
 
     def follow(self, page):
         text = (GUIDE / page).read_text(encoding="utf-8")
+        page = os.path.relpath(GUIDE / page, ROOT)
         shell = self.shared
         if has_own_cluster(text):
             shell = Shell()
@@ -108,7 +110,7 @@ class Guide(unittest.TestCase):
             self.addCleanup(shell.end_background)
         printed = ""
         for block in blocks_of(text):
-            at = f"docs/guide/{page}:{block.line}"
+            at = f"{page}:{block.line}"
             if block.kind == "file":
                 (shell.directory / block.name).write_text(block.body, encoding="utf-8")
             elif block.kind == "output":
@@ -126,8 +128,9 @@ def follow(page):
     return lambda self: self.follow(page)
 
 
-for found in sorted(GUIDE.glob("*.md")):
-    setattr(Guide, "test_" + found.stem.replace("-", "_"), follow(found.name))
+for found in [*sorted(GUIDE.glob("*.md")), Path("../life-of-a-training-job.md")]:
+    if found.name != "README.md":
+        setattr(Guide, "test_" + found.stem.replace("-", "_"), follow(GUIDE / found))
 
 
 class ThePages(unittest.TestCase):
