@@ -13,11 +13,9 @@ constexpr base::Duration kHookLimit = base::Duration::hours(24);
 
 }  // namespace
 
-ContainerChecks::ContainerChecks(world::World world, const SandboxTools& tools,
-                                 HandlerTarget target, base::Instant started_at, Before before,
-                                 Event event, std::function<void()> changed)
+ContainerChecks::ContainerChecks(world::World world, HandlerTarget target, base::Instant started_at,
+                                 Before before, Event event, std::function<void()> changed)
     : world_(world),
-      tools_(tools),
       target_(std::move(target)),
       started_at_(started_at),
       event_(std::move(event)),
@@ -41,9 +39,8 @@ std::string ContainerChecks::failed() const {
 }
 
 void ContainerChecks::run_hook() {
-  hook_ = std::make_unique<HandlerRun>(world_, tools_, target_,
-                                       target_.container.at("lifecycle.postStart"), kHookLimit,
-                                       [this](const HandlerResult& result) {
+  hook_ = std::make_unique<HandlerRun>(world_, target_, target_.container.at("lifecycle.postStart"),
+                                       kHookLimit, [this](const HandlerResult& result) {
                                          hook_.reset();
                                          has_hook_failed_ = result.outcome != ProbeOutcome::Success;
                                          is_hook_done_ = !has_hook_failed_;
@@ -76,8 +73,7 @@ void ContainerChecks::run(ProbeKind kind) {
   state.is_under_way = true;
   state.began_at = world_.clock.now();
   runs_[kind] = std::make_unique<HandlerRun>(
-      world_, tools_, target_, probe, timing.timeout,
-      [this, kind, timing](const HandlerResult& result) {
+      world_, target_, probe, timing.timeout, [this, kind, timing](const HandlerResult& result) {
         runs_.erase(kind);
         ProbeState& seen = states_.of(kind);
         seen.is_under_way = false;

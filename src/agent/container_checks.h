@@ -23,9 +23,8 @@ class ContainerChecks {
   using Event = std::function<void(const std::string& reason, const std::string& message)>;
 
   /// `event` is told of warnings: Unhealthy, FailedPostStartHook.
-  ContainerChecks(world::World world, const SandboxTools& tools, HandlerTarget target,
-                  base::Instant started_at, Before before, Event event,
-                  std::function<void()> changed);
+  ContainerChecks(world::World world, HandlerTarget target, base::Instant started_at, Before before,
+                  Event event, std::function<void()> changed);
 
   /// The pod ends: from now on only readiness is looked at.
   void begin_ending();
@@ -41,7 +40,6 @@ class ContainerChecks {
   void run(ProbeKind kind);
 
   world::World world_;
-  SandboxTools tools_;
   HandlerTarget target_;
   base::Instant started_at_;
   Event event_;

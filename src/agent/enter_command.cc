@@ -3,35 +3,40 @@
 
 namespace pelton::agent {
 
-std::vector<std::string> build_enter_command(const SandboxTools& tools, const ShimOrder& order,
-                                             const RunningRecord& running,
-                                             const std::vector<std::string>& command) {
-  std::vector<std::string> argv = {tools.nice,
-                                   "-n",
-                                   kContainerNiceness,
-                                   tools.nsenter,
-                                   "--target=" + std::to_string(running.main_pid),
-                                   "--mount",
-                                   "--uts",
-                                   "--ipc",
-                                   "--net",
-                                   "--pid",
-                                   "--root",
-                                   "--wdns=" + order.working_directory,
-                                   "--"};
-  std::string bounding = "--bounding-set=-all";
-  for (const std::string& name : container_capabilities()) {
-    bounding += ",+";
-    for (const char c : name) bounding += static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+namespace {
+
+constexpr int kExitNotFound = 127;
+constexpr int kExitNotExecutable = 126;
+
+}  // namespace
+
+world::ProcessSpec enter_command(const ShimOrder& order, const RunningRecord& running,
+                                 std::vector<std::string> command) {
+  world::ProcessSpec spec{.argv = std::move(command),
+                          .env = order.env,
+                          .working_directory = order.working_directory,
+                          .new_session = true};
+  // The first process, not the command's own: as long as it lives the namespaces do.
+  spec.enter = world::Enter{.pid = running.init_pid,
+                            .start_ticks = running.init_start_ticks,
+                            .user = static_cast<uint32_t>(order.user),
+                            .group = static_cast<uint32_t>(order.group),
+                            .capabilities = container_capabilities(),
+                            .niceness = kContainerNiceness,
+                            .cgroups = order.cgroups};
+  return spec;
+}
+
+std::optional<NotStarted> explain_not_started(const base::Status& why, const std::string& program) {
+  if (!why.message().starts_with("starting ")) return std::nullopt;
+  const std::string name = "exec: \"" + program + "\": ";
+  if (why.code() == base::Code::NotFound) {
+    return NotStarted{kExitNotFound, name + "executable file not found in $PATH"};
   }
-  for (const std::string& word :
-       {tools.setpriv, bounding, std::string("--inh-caps=-all"), std::string("--no-new-privs"),
-        "--reuid=" + std::to_string(order.user), "--regid=" + std::to_string(order.group),
-        std::string("--clear-groups"), std::string("--")}) {
-    argv.push_back(word);
+  if (why.code() == base::Code::Forbidden) {
+    return NotStarted{kExitNotExecutable, name + "permission denied"};
   }
-  argv.insert(argv.end(), command.begin(), command.end());
-  return within_cgroups(order.cgroups, std::move(argv));
+  return std::nullopt;
 }
 
 std::vector<std::string> within_cgroups(const std::vector<std::string>& cgroups,

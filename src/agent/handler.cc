@@ -68,11 +68,9 @@ std::string dial_text(const world::Address& address, const base::Status& failure
   return "dial tcp " + address.to_string() + ": connect: " + base::to_lower(cause);
 }
 
-HandlerRun::HandlerRun(world::World world, const SandboxTools& tools, HandlerTarget target,
-                       const Json& handler, base::Duration timeout,
-                       std::function<void(HandlerResult)> done)
+HandlerRun::HandlerRun(world::World world, HandlerTarget target, const Json& handler,
+                       base::Duration timeout, std::function<void(HandlerResult)> done)
     : world_(world),
-      tools_(tools),
       target_(std::move(target)),
       timeout_(timeout),
       done_(std::move(done)),
@@ -131,27 +129,21 @@ void HandlerRun::exec(const Json& exec) {
   if (!order.ok() || !running) {
     return finish(ProbeOutcome::Unknown, "the container is not running");
   }
-  const auto ticks = world_.processes.start_ticks(running->main_pid);
-  if (!ticks.ok() || *ticks != running->main_start_ticks) {
-    return finish(ProbeOutcome::Unknown, "the container has just ended");
-  }
-  world::ProcessSpec spec{.argv = build_enter_command(tools_, *order, *running, command),
-                          .env = order->env,
-                          .working_directory = "/",
-                          .new_session = true,
-                          .die_with_parent = true,
-                          .on_output =
-                              [this](std::string_view piece) {
-                                if (output_.size() < kMaxText) output_ += piece;
-                                has_output_ended_ = piece.empty();
-                                maybe_finish_exec();
-                              },
-                          .merge_stderr = true};
+  world::ProcessSpec spec = enter_command(*order, *running, command);
+  spec.on_output = [this](std::string_view piece) {
+    if (output_.size() < kMaxText) output_ += piece;
+    has_output_ended_ = piece.empty();
+    maybe_finish_exec();
+  };
+  spec.merge_stderr = true;
   auto process = world_.processes.spawn(std::move(spec), [this](world::ExitState state) {
     exit_ = state;
     maybe_finish_exec();
   });
-  if (!process.ok()) return finish(ProbeOutcome::Unknown, process.status().message());
+  if (!process.ok()) {
+    const auto why = explain_not_started(process.status(), command.empty() ? "" : command[0]);
+    return finish(ProbeOutcome::Unknown, why ? why->text : process.status().message());
+  }
   process_ = std::move(process).value();
 }
 

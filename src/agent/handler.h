@@ -10,7 +10,6 @@
 
 #include "agent/container_record.h"
 #include "agent/probe_decision.h"
-#include "agent/sandbox_command.h"
 #include "base/json.h"
 #include "net/http_client.h"
 #include "world/world.h"
@@ -51,9 +50,8 @@ struct HandlerResult {
 /// at the latest after `timeout`, and may destroy it.
 class HandlerRun {
  public:
-  HandlerRun(world::World world, const SandboxTools& tools, HandlerTarget target,
-             const base::Json& handler, base::Duration timeout,
-             std::function<void(HandlerResult)> done);
+  HandlerRun(world::World world, HandlerTarget target, const base::Json& handler,
+             base::Duration timeout, std::function<void(HandlerResult)> done);
   ~HandlerRun();
   HandlerRun(const HandlerRun&) = delete;
   HandlerRun& operator=(const HandlerRun&) = delete;
@@ -69,7 +67,6 @@ class HandlerRun {
   void fail(std::string text) { finish(ProbeOutcome::Failure, std::move(text)); }
 
   world::World world_;
-  SandboxTools tools_;
   HandlerTarget target_;
   base::Duration timeout_;
   std::function<void(HandlerResult)> done_;

@@ -371,9 +371,13 @@ void PodWorker::fail_start(const std::string& name, const base::Status& why) {
   sync_soon();
 }
 
+std::string PodWorker::network_namespace() const {
+  return pod_namespaces(context_.network, api::uid_of(record_.pod)).net;
+}
+
 HandlerTarget PodWorker::handler_target(const std::string& name) const {
   return {.address = record_.address,
-          .network_namespace = pod_namespaces(context_.network, api::uid_of(record_.pod)).net,
+          .network_namespace = network_namespace(),
           .container = spec_of(name),
           .paths = ContainerPaths(paths_.attempt(name, containers_.at(name).observed.attempt))};
 }
@@ -389,7 +393,7 @@ void PodWorker::begin_checks(const std::string& name, Container& container) {
     }
   }
   container.checks = std::make_unique<ContainerChecks>(
-      context_.world, context_.tools, handler_target(name), container.observed.started_at, before,
+      context_.world, handler_target(name), container.observed.started_at, before,
       [this, name](const std::string& reason, const std::string& message) {
         event(true, reason, message, name);
       },
@@ -420,7 +424,7 @@ void PodWorker::begin_stop(const std::string& name) {
   }
   container.observed.terminated_at = context_.world.clock.now();
   container.stop_hook = std::make_unique<HandlerRun>(
-      context_.world, context_.tools, handler_target(name), hook, grace_period(record_.pod),
+      context_.world, handler_target(name), hook, grace_period(record_.pod),
       [this, name](const HandlerResult& result) {
         Container& stopped = containers_[name];
         stopped.stop_hook.reset();

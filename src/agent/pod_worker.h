@@ -42,6 +42,8 @@ class PodWorker {
   /// Why the container is not running, e.g. "ImagePullBackOff"; "" where it is not waiting.
   std::string waiting_reason(const std::string& container) const;
   const PodPaths& paths() const { return paths_; }
+  /// The file that holds the pod's network namespace.
+  std::string network_namespace() const;
   /// The newest attempt (or the one before it) of a container; nullopt where there is none.
   std::optional<ContainerPaths> attempt(const std::string& container, bool is_previous) const;
   /// Whether output may still come from the newest attempt of the container.

@@ -132,7 +132,7 @@ std::vector<std::string> build_sandbox_command(const SandboxTools& tools, const 
                                                const PathFacts& facts) {
   Args args = {tools.nice,
                "-n",
-               kContainerNiceness,
+               std::to_string(kContainerNiceness),
                tools.nsenter,
                "--net=" + spec.namespaces.net,
                "--uts=" + spec.namespaces.uts,

@@ -71,7 +71,7 @@ struct PathFacts {
 };
 
 /// A job that takes every core must not make its own node miss its lease.
-constexpr const char* kContainerNiceness = "5";
+constexpr int kContainerNiceness = 5;
 
 /// argv for execve. The environment is passed by the process's own, so that secrets do not stand in
 /// a command line.

@@ -17,6 +17,7 @@ constexpr std::string_view kNoCollectionVerbs[] = {"create", "delete", "get",  "
                                                    "patch",  "update", "watch"};
 constexpr std::string_view kCreate[] = {"create"};
 constexpr std::string_view kGet[] = {"get"};
+constexpr std::string_view kCreateGet[] = {"create", "get"};
 constexpr std::string_view kUpdate[] = {"update"};
 constexpr std::string_view kGetPatchUpdate[] = {"get", "patch", "update"};
 
@@ -32,9 +33,13 @@ constexpr std::string_view kSa[] = {"sa"};
 constexpr SubresourceInfo kNamespaceParts[] = {{"finalize", "", "v1", "Namespace", kUpdate},
                                                {"status", "", "v1", "Namespace", kGetPatchUpdate}};
 constexpr SubresourceInfo kNodeParts[] = {{"status", "", "v1", "Node", kGetPatchUpdate}};
-constexpr SubresourceInfo kPodParts[] = {{"binding", "", "v1", "Binding", kCreate},
-                                         {"log", "", "v1", "Pod", kGet},
-                                         {"status", "", "v1", "Pod", kGetPatchUpdate}};
+constexpr SubresourceInfo kPodParts[] = {
+    {"attach", "", "v1", "PodAttachOptions", kCreateGet},
+    {"binding", "", "v1", "Binding", kCreate},
+    {"exec", "", "v1", "PodExecOptions", kCreateGet},
+    {"log", "", "v1", "Pod", kGet},
+    {"portforward", "", "v1", "PodPortForwardOptions", kCreateGet},
+    {"status", "", "v1", "Pod", kGetPatchUpdate}};
 constexpr SubresourceInfo kServiceParts[] = {{"status", "", "v1", "Service", kGetPatchUpdate}};
 constexpr SubresourceInfo kJobParts[] = {{"status", "batch", "v1", "Job", kGetPatchUpdate}};
 constexpr SubresourceInfo kJobSetParts[] = {

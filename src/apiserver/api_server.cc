@@ -136,7 +136,7 @@ void fill_access(Call& call) {
   call.subject.resource = call.path.resource;
   call.subject.name = call.path.name;
   const bool is_read = access.verb == "get" || access.verb == "list" || access.verb == "watch";
-  call.is_audited = !is_read;
+  call.is_audited = !is_read || call.is_remote();
 }
 
 /// A node may read a Secret or ConfigMap only while a pod of its own uses it.
@@ -186,7 +186,8 @@ Status find_resource(const Core& core, Call& call) {
 void dispatch(const CorePtr& core, const CallPtr& call) {
   const std::string& verb = call->access.verb;
   const std::string& subresource = call->path.subresource;
-  if (subresource == "log") return handle_pod_log(core, call);
+  if (call->is_log()) return handle_pod_log(core, call);
+  if (call->is_remote()) return handle_pod_remote(core, call);
   if (subresource == "binding") return handle_pod_binding(core, call);
   if (call->resource->is_virtual) return handle_gang_binding(core, call);
   if (verb == "get") return handle_get(core, call);
@@ -236,7 +237,8 @@ void handle(const CorePtr& core, net::Request request, net::ResponseSinkPtr sink
   if (!status.ok()) return answer_failure(*call, status);
   if (call->path.path == "/openapi/v2") return answer_openapi_v2(*call);
   Result<AnswerForm> form = negotiate_answer(call->request.headers.get("Accept"));
-  if (!form.ok() && call->path.subresource != "log") return answer_failure(*call, form.error());
+  const bool has_form = !call->is_log() && !call->is_remote();
+  if (!form.ok() && has_form) return answer_failure(*call, form.error());
   if (form.ok()) call->form = *form;
   if (!call->path.is_resource) return answer_non_resource(*core, *call);
   if (call->path.group == kMetricsGroup) return handle_metrics(core, call);

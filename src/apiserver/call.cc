@@ -34,6 +34,14 @@ const std::string& Query::get(std::string_view name) const {
   return value == nullptr ? kEmpty : *value;
 }
 
+std::vector<std::string> Query::all(std::string_view name) const {
+  std::vector<std::string> values;
+  for (const auto& [n, value] : parameters_) {
+    if (n == name) values.push_back(value);
+  }
+  return values;
+}
+
 std::optional<bool> Query::boolean(std::string_view name) const {
   if (!has(name)) return std::nullopt;
   const std::string value = base::to_lower(get(name));
@@ -87,6 +95,10 @@ void answer_json(Call& call, int code, const Json& body) {
 
 void answer_failure(Call& call, const base::Status& status) {
   answer_json(call, http_code(status), failure_object(status, call.subject));
+}
+
+void note_switched(Call& call) {
+  tell(call, 101);
 }
 
 void start_stream(Call& call, std::string content_type) {

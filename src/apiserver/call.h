@@ -29,6 +29,8 @@ class Query {
   bool has(std::string_view name) const { return find(name) != nullptr; }
   /// The first value, or "".
   const std::string& get(std::string_view name) const;
+  /// All values of that name, in order.
+  std::vector<std::string> all(std::string_view name) const;
   /// As upstream: "0" and "false" (of any case) are false, every other text is true.
   std::optional<bool> boolean(std::string_view name) const;
   /// BadRequest where it is no integer >= 0.
@@ -56,6 +58,12 @@ struct Call {
   /// Told the code of the answer; writes the audit line.
   std::function<void(const Call&, int code)> on_answer;
 
+  bool is_log() const { return path.subresource == "log"; }
+  /// Not answered but switched to another protocol: what the client accepts is no media type.
+  bool is_remote() const {
+    return path.subresource == "exec" || path.subresource == "attach" ||
+           path.subresource == "portforward";
+  }
   bool is_status() const { return path.subresource == "status"; }
 };
 using CallPtr = std::shared_ptr<Call>;
@@ -67,5 +75,7 @@ void answer_json(Call& call, int code, const base::Json& body);
 void answer_failure(Call& call, const base::Status& status);
 /// Starts a streamed answer (a watch, a log): head with 200; the caller writes and ends.
 void start_stream(Call& call, std::string content_type);
+/// Before the connection is given away for another protocol: the request counts as answered (101).
+void note_switched(Call& call);
 
 }  // namespace pelton::apiserver

@@ -95,5 +95,7 @@ void handle_watch(const CorePtr& core, const CallPtr& call);
 void handle_pod_binding(const CorePtr& core, const CallPtr& call);
 void handle_gang_binding(const CorePtr& core, const CallPtr& call);
 void handle_pod_log(const CorePtr& core, const CallPtr& call);
+/// exec, attach and portforward.
+void handle_pod_remote(const CorePtr& core, const CallPtr& call);
 
 }  // namespace pelton::apiserver

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The way from the API server to a node's kubelet (pod logs), injected: HTTPS with the
+// The way from the API server to a node's kubelet (pod logs, exec), injected: HTTPS with the
 // pelton-apiserver client certificate in the real cluster, a direct call in tests.
 #pragma once
 #include <memory>

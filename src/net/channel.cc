@@ -52,6 +52,10 @@ const Identity& Channel::peer() const {
   return tls_ ? tls_->peer() : kNobody;
 }
 
+world::Address Channel::peer_address() const {
+  return connection_ ? connection_->peer() : world::Address();
+}
+
 void Channel::send(std::string_view bytes) {
   if (!connection_ || is_finishing_ || bytes.empty()) return;
   outbox_.append(bytes);

@@ -35,6 +35,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   /// Ready for data: at once without TLS.
   bool is_open() const { return !tls_ || tls_->is_established(); }
   const Identity& peer() const;
+  world::Address peer_address() const;  ///< empty after close()
+  world::Timers& timers() const { return timers_; }
   /// Queues; leaves at the end of the turn.
   void send(std::string_view bytes);
   /// Where a sender may append, instead of send(), to spare a copy. Followed by sent_directly().

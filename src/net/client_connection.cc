@@ -52,7 +52,11 @@ void ClientConnection::start(std::unique_ptr<world::Connection> connection,
                                   if (const auto self = weak.lock())
                                     self->on_end(std::move(status));
                                 },
-                            .on_drained = {}});
+                            .on_drained =
+                                [weak] {
+                                  const auto self = weak.lock();
+                                  if (self && self->switched_) self->switched_->on_drained();
+                                }});
 }
 
 void ClientConnection::carry(CallPtr call) {
@@ -72,13 +76,14 @@ void ClientConnection::rest(base::Duration idle_timeout) {
 }
 
 void ClientConnection::send_call() {
-  reader_.expect(call_->method);
+  reader_.expect(call_->method, call_->events.on_switch != nullptr);
   call_->was_sent = true;
   channel_->send(call_->bytes);
 }
 
 void ClientConnection::on_data(std::string_view bytes) {
   const auto self = shared_from_this();
+  if (switched_) return switched_->on_data(bytes);
   if (!call_) return fail(base::unavailable("the server sent what nobody asked for"));
   reader_.feed(bytes);
   while (!is_closed_ && call_) {
@@ -93,6 +98,10 @@ bool ClientConnection::deliver(ResponseReader::Event event) {
   const CallPtr call = call_;
   if (auto* head = std::get_if<ResponseHead>(&event)) {
     call->head_timer.cancel();
+    if (head->status == 101) {
+      give_away(*head);
+      return false;
+    }
     if (call->events.on_head) call->events.on_head(*head);
   } else if (auto* data = std::get_if<ResponseReader::Data>(&event)) {
     if (call->events.on_data) call->events.on_data(data->bytes);
@@ -116,8 +125,24 @@ void ClientConnection::complete() {
   call->end(base::ok());
 }
 
+/// The place in the pool stays taken until whoever gets the connection lets go of it.
+void ClientConnection::give_away(const ResponseHead& head) {
+  const CallPtr call = std::exchange(call_, nullptr);
+  switched_ =
+      std::make_shared<SwitchedStream>(channel_, reader_.take_rest(), [weak = weak_from_this()] {
+        if (const auto self = weak.lock()) self->fail(base::ok());
+      });
+  call->is_over = true;
+  const auto told = std::exchange(call->events, {});
+  told.on_switch(head, SwitchedStream::as_connection(switched_));
+}
+
 void ClientConnection::on_end(base::Status status) {
   const auto self = shared_from_this();
+  if (switched_) {
+    const auto switched = switched_;
+    return switched->on_end(std::move(status));
+  }
   if (call_ && status.ok()) {
     const auto event = reader_.finish();
     if (std::holds_alternative<ResponseReader::End>(event)) return complete();

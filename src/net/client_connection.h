@@ -9,6 +9,7 @@
 #include "net/channel.h"
 #include "net/http1.h"
 #include "net/http_client.h"
+#include "net/switched.h"
 
 namespace pelton::net {
 
@@ -75,6 +76,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   /// Tells what the reader gives. False where the call is not being read any more.
   bool deliver(ResponseReader::Event event);
   void complete();
+  void give_away(const ResponseHead& head);
   void fail(base::Status status);
   void limit_handshake();
 
@@ -86,6 +88,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   world::Timer timer_;  ///< of the handshake, then of rest
   std::shared_ptr<Channel> channel_;
   CallPtr call_;
+  std::shared_ptr<SwitchedStream> switched_;  ///< after the server switched protocols
   base::Duration handshake_timeout_;
   bool was_used_ = false;
   bool is_closed_ = false;

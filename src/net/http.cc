@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/http.h"
 
+#include "net/http1_syntax.h"
+
 namespace pelton::net {
 
 std::string_view Request::path() const {
@@ -17,6 +19,11 @@ std::optional<std::string> Request::query(std::string_view name) const {
     return base::percent_decode(pair.substr(equals + 1), true);
   }
   return std::nullopt;
+}
+
+bool asks_to_switch(const Request& request, std::string_view protocol) {
+  return has_token(request.headers, "Connection", "upgrade") &&
+         has_token(request.headers, "Upgrade", protocol);
 }
 
 void ResponseSink::respond(int status, std::string_view content_type, std::string_view body) {

@@ -15,6 +15,7 @@
 
 #include "base/status.h"
 #include "base/strings.h"
+#include "world/network.h"
 
 namespace pelton::net {
 
@@ -81,6 +82,12 @@ class ResponseSink {
   virtual bool is_gone() const = 0;
   /// Called once when the peer leaves before end(). Replaces an earlier one.
   virtual void on_gone(std::function<void()> gone) = 0;
+  /// Instead of an answer: sends `head` (101, with Upgrade) and gives the connection, from the
+  /// first byte after the request on, to whoever speaks that other protocol. This sink is then
+  /// over. Null where the peer left, or this kind of exchange has no connection to give away.
+  virtual std::unique_ptr<world::Connection> switch_protocols(const ResponseHead&) {
+    return nullptr;
+  }
 
   /// head, body and end in one.
   void respond(int status, std::string_view content_type, std::string_view body);
@@ -96,7 +103,13 @@ struct ResponseEvents {
   std::function<void(const ResponseHead&)> on_head;
   std::function<void(std::string_view)> on_data;
   std::function<void(base::Status)> on_end;
+  /// Where set, the request may ask for another protocol (a header Upgrade). A server that switches
+  /// to it (101) is told of here, last, instead of by the others; the exchange may then go.
+  std::function<void(const ResponseHead&, std::unique_ptr<world::Connection>)> on_switch = nullptr;
 };
+
+/// Whether the request asks to switch to `protocol` ("websocket"), by Connection and Upgrade.
+bool asks_to_switch(const Request& request, std::string_view protocol);
 
 /// An exchange under way; destroying it abandons it (no event comes after).
 class Exchange {

@@ -67,6 +67,8 @@ class RequestReader {
   /// Of the request that next() gave last.
   bool keeps_alive() const { return keeps_alive_; }
   bool is_http_1_0() const { return is_http_1_0_; }
+  /// What came after the last request: the connection speaks something else from there on.
+  std::string take_rest();
 
  private:
   bool read_head();
@@ -100,8 +102,10 @@ class ResponseReader {
   using Event = std::variant<std::monostate, ResponseHead, Data, End>;
 
   explicit ResponseReader(const Limits& limits) : limits_(limits) {}
-  /// An answer to a request of this method comes next.
-  void expect(std::string_view method);
+  /// An answer to a request of this method comes next. Where the request asked to switch
+  /// protocols, a head of status 101 may be the answer: then take_rest() comes next.
+  void expect(std::string_view method, bool may_switch = false);
+  std::string take_rest();  ///< what came after the head
   void feed(std::string_view bytes);
   Event next();
   /// The peer ended: an End where that ends the body properly, else error() is set.
@@ -125,6 +129,7 @@ class ResponseReader {
   uint64_t body_bytes_ = 0;
   State state_ = State::Idle;
   bool is_head_request_ = false;
+  bool may_switch_ = false;
   bool has_begun_ = false;
   bool keeps_alive_ = true;
   BodyReader body_;

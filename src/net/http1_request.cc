@@ -20,6 +20,13 @@ std::optional<Request> RequestReader::next() {
   return std::exchange(request_, Request());
 }
 
+std::string RequestReader::take_rest() {
+  std::string rest = buffer_.substr(position_);
+  buffer_.clear();
+  position_ = searched_ = 0;
+  return rest;
+}
+
 bool RequestReader::read_head() {
   // An empty line before a request is allowed (RFC 9112, 2.2); one is enough.
   if (position_ == 0 && buffer_.starts_with("\r\n")) position_ = 2;

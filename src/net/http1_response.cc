@@ -9,13 +9,21 @@ bool ResponseReader::fail(std::string message) {
   return false;
 }
 
-void ResponseReader::expect(std::string_view method) {
+void ResponseReader::expect(std::string_view method, bool may_switch) {
   state_ = State::Head;
+  may_switch_ = may_switch;
   is_head_request_ = method == "HEAD";
   has_begun_ = false;
   keeps_alive_ = true;
   body_bytes_ = 0;
   searched_ = 0;
+}
+
+std::string ResponseReader::take_rest() {
+  std::string rest = buffer_.substr(position_);
+  buffer_.clear();
+  position_ = searched_ = 0;
+  return rest;
 }
 
 void ResponseReader::feed(std::string_view bytes) {
@@ -34,7 +42,11 @@ ResponseReader::Event ResponseReader::next() {
     do {  // interim answers (1xx) are skipped
       head = ResponseHead();
       if (!read_head(head)) return {};
-    } while (head.status < 200);
+    } while (head.status < 200 && head.status != 101);
+    if (head.status == 101) {
+      state_ = State::Idle;
+      return head;
+    }
     if (!frame_body(head)) return {};
     state_ = State::Body;
     return head;
@@ -84,7 +96,9 @@ bool ResponseReader::read_head(ResponseHead& head) {
   if (!status || *status < 100 || (line->size() > 12 && (*line)[12] != ' ')) {
     return fail("the answer does not begin with an HTTP/1 status line");
   }
-  if (*status == 101) return fail("the server switches protocols, which was not asked for");
+  if (*status == 101 && !may_switch_) {
+    return fail("the server switches protocols, which was not asked for");
+  }
   if (const char* error = parse_fields(text, head.headers)) return fail(error);
   head.status = static_cast<int>(*status);
   const bool is_http_1_0 = line->starts_with("HTTP/1.0");

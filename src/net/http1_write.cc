@@ -44,7 +44,9 @@ Framing write_response_head(std::string& out, const ResponseHead& head, bool is_
   } else if (framing.kind == BodyReader::Kind::Chunked) {
     append_field(out, "Transfer-Encoding", "chunked");
   }
-  if (!keep_alive || framing.kind == BodyReader::Kind::UntilClose) {
+  if (head.status == 101) {
+    append_field(out, "Connection", "Upgrade");
+  } else if (!keep_alive || framing.kind == BodyReader::Kind::UntilClose) {
     append_field(out, "Connection", "close");
   } else if (is_http_1_0) {
     append_field(out, "Connection", "keep-alive");
@@ -85,6 +87,7 @@ base::Status write_request(std::string& out, const Request& request, std::string
     }
     append_field(out, name, value);
   }
+  if (request.headers.contains("Upgrade")) append_field(out, "Connection", "Upgrade");
   const bool may_have_body =
       request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
   if (may_have_body || !request.body.empty()) {
@@ -96,6 +99,8 @@ base::Status write_request(std::string& out, const Request& request, std::string
 
 std::string_view reason_phrase(int status) {
   switch (status) {
+    case 101:
+      return "Switching Protocols";
     case 200:
       return "OK";
     case 201:

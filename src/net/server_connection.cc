@@ -43,6 +43,12 @@ class ServerConnection::Sink final : public ResponseSink {
   }
   bool is_gone() const override { return !has_ended_ && connection_.expired(); }
   void on_gone(std::function<void()> gone) override { on_gone_ = std::move(gone); }
+  std::unique_ptr<world::Connection> switch_protocols(const ResponseHead& head) override {
+    on_gone_ = nullptr;
+    has_ended_ = true;
+    const auto connection = std::exchange(connection_, {}).lock();
+    return connection ? connection->switch_protocols(head) : nullptr;
+  }
 
   /// The peer left, or the server closes.
   void detach(bool tell_handler) {
@@ -70,12 +76,16 @@ void ServerConnection::start(world::Timers& timers, std::unique_ptr<world::Conne
                                   if (const auto self = weak.lock()) self->on_data(bytes);
                                 },
                             .on_end =
-                                [weak](base::Status) {
-                                  if (const auto self = weak.lock()) self->close(true);
+                                [weak](base::Status status) {
+                                  if (const auto self = weak.lock())
+                                    self->on_end(std::move(status));
                                 },
                             .on_drained =
                                 [weak] {
-                                  if (const auto self = weak.lock()) self->pump();
+                                  const auto self = weak.lock();
+                                  if (!self) return;
+                                  if (self->switched_) return self->switched_->on_drained();
+                                  self->pump();
                                 }});
   // A first request has to come soon, with TLS or without.
   enter(Phase::Opening);
@@ -93,6 +103,7 @@ base::Duration ServerConnection::time_allowed() const {
     case Phase::Closing:
       return kLinger;
     case Phase::Answering:
+    case Phase::Switched:
       break;
   }
   return base::Duration::max();
@@ -104,6 +115,7 @@ void ServerConnection::enter(Phase phase) {
 }
 
 void ServerConnection::sweep() {
+  if (phase_ == Phase::Switched) return;  // whoever speaks there has limits of its own
   if (is_closed_ || is_slow_to_take()) return close(true);
   if (phase_ == Phase::Answering || --ticks_left_ > 0) return;
   if (phase_ == Phase::Head || phase_ == Phase::Body) {
@@ -126,9 +138,21 @@ bool ServerConnection::is_slow_to_take() {
 
 void ServerConnection::on_data(std::string_view bytes) {
   if (phase_ == Phase::Closing || is_closed_) return;  // read and dropped: see kLinger
+  if (switched_) return switched_->on_data(bytes);
   reader_.feed(bytes);
   if (phase_ == Phase::Body) enter(Phase::Body);  // it goes on: new time
   pump();
+}
+
+void ServerConnection::on_end(base::Status status) {
+  if (!switched_) return close(true);
+  const auto switched = switched_;  // who is told may let go of it, and so of this connection
+  switched->on_end(std::move(status));
+}
+
+bool ServerConnection::takes_requests() const {
+  return !is_closed_ && phase_ != Phase::Answering && phase_ != Phase::Closing &&
+         phase_ != Phase::Switched && channel_->queued_bytes() < kMaxQueuedAnswers;
 }
 
 /// Handles requests while there are complete ones and no answer is under way.
@@ -136,8 +160,7 @@ void ServerConnection::pump() {
   if (is_pumping_ || is_closed_) return;
   is_pumping_ = true;
   const auto self = shared_from_this();
-  while (!is_closed_ && phase_ != Phase::Answering && phase_ != Phase::Closing &&
-         channel_->queued_bytes() < kMaxQueuedAnswers) {
+  while (takes_requests()) {
     std::optional<Request> request = reader_.next();
     if (request) {
       handle(std::move(*request));
@@ -150,7 +173,7 @@ void ServerConnection::pump() {
     }
   }
   is_pumping_ = false;
-  if (!is_closed_) limit_reading();
+  if (!is_closed_ && phase_ != Phase::Switched) limit_reading();
 }
 
 void ServerConnection::update_phase() {
@@ -256,6 +279,21 @@ void ServerConnection::abandon_answer() {
   end_answer();
 }
 
+std::unique_ptr<world::Connection> ServerConnection::switch_protocols(const ResponseHead& head) {
+  if (is_closed_ || has_head_) return nullptr;
+  has_head_ = true;
+  write_response_head(channel_->outbox(), head, false, false, true);
+  channel_->sent_directly();
+  enter(Phase::Switched);
+  if (is_paused_) channel_->resume_reading();
+  is_paused_ = false;
+  switched_ =
+      std::make_shared<SwitchedStream>(channel_, reader_.take_rest(), [weak = weak_from_this()] {
+        if (const auto self = weak.lock()) self->close(false);
+      });
+  return SwitchedStream::as_connection(switched_);
+}
+
 void ServerConnection::finish() {
   enter(Phase::Closing);
   if (is_paused_) channel_->resume_reading();
@@ -264,7 +302,8 @@ void ServerConnection::finish() {
 }
 
 void ServerConnection::close_when_idle() {
-  if (phase_ == Phase::Answering || phase_ == Phase::Closing) return;
+  const bool is_busy = phase_ == Phase::Answering || phase_ == Phase::Switched;
+  if (is_busy || phase_ == Phase::Closing) return;
   finish();
 }
 
@@ -274,6 +313,7 @@ void ServerConnection::close(bool tell_handler) {
   const auto self = shared_from_this();
   channel_->close();
   if (const auto sink = sink_.lock()) sink->detach(tell_handler);
+  if (switched_ && tell_handler) switched_->on_end(base::unavailable("the server stops"));
   if (shared_->on_closed) shared_->on_closed(*this);
 }
 

@@ -8,6 +8,7 @@
 #include "net/channel.h"
 #include "net/http1.h"
 #include "net/http_server.h"
+#include "net/switched.h"
 
 namespace pelton::net {
 
@@ -43,10 +44,12 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
   /// The handler let go of its sink without ending the answer.
   void abandon_answer();
   size_t backlog() const { return channel_->queued_bytes(); }
+  /// Answers with this head and gives the connection away; null after it closed.
+  std::unique_ptr<world::Connection> switch_protocols(const ResponseHead& head);
 
  private:
   class Sink;
-  enum class Phase : uint8_t { Opening, Idle, Head, Body, Answering, Closing };
+  enum class Phase : uint8_t { Opening, Idle, Head, Body, Answering, Switched, Closing };
 
   void on_data(std::string_view bytes);
   void pump();
@@ -57,6 +60,8 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
   void reject(const Http1Error& error);
   void finish();
   void limit_reading();
+  bool takes_requests() const;
+  void on_end(base::Status status);
   bool is_slow_to_take();
   void sent(size_t bytes);
 
@@ -69,6 +74,8 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
   bool is_pumping_ = false;
   bool is_paused_ = false;
   bool is_closed_ = false;
+
+  std::shared_ptr<SwitchedStream> switched_;  ///< in phase Switched
 
   // The answer under way. The handler owns the sink.
   std::weak_ptr<Sink> sink_;

@@ -106,6 +106,28 @@ TEST_F(NetworkTest, ASlowReaderMakesTheQueueGrowAndDrainedIsToldWhenItIsEmpty) {
   EXPECT_EQ(client_->queued_bytes(), 0u);
 }
 
+TEST_F(NetworkTest, AWriterWhoPausedReadingIsToldThatTheConnectionBroke) {
+  connect_pair();
+  std::optional<Status> end;
+  client_->start({.on_data = {},
+                  .on_end =
+                      [&](Status status) {
+                        end = std::move(status);
+                        stop();
+                      },
+                  .on_drained = {}});
+  client_->pause_reading();
+  server_.reset();
+  settle();
+  EXPECT_FALSE(end.has_value()) << "what it had sent might still be wanted";
+  client_->send("first: answered by a reset");
+  settle();
+  if (!end) client_->send("second: cannot be sent");
+  if (!end) run();
+  ASSERT_TRUE(end.has_value());
+  EXPECT_EQ(end->code(), base::Code::Unavailable);
+}
+
 TEST_F(NetworkTest, FinishSendsWhatIsQueuedFirst) {
   connect_pair();
   size_t received = 0;

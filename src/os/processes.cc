@@ -10,13 +10,12 @@
 
 #include <cerrno>
 
-#include "base/strings.h"
+#include "os/enter.h"
+#include "os/process_streams.h"
 #include "os/spawn.h"
 
 namespace pelton::os {
 namespace {
-
-constexpr size_t kPieceSize = 64 * 1024;
 
 // Not the C library's functions: glibc 2.36 declares them for C only.
 int pidfd_open(int pid) {
@@ -51,21 +50,34 @@ class OsProcesses::Watched : public std::enable_shared_from_this<Watched> {
     exit_watch_->set(EPOLLIN);
   }
 
-  /// stdout's pipe, and stderr's where it has one of its own.
-  void watch_output(Fd output, std::function<void(std::string_view)> on_output) {
-    watch(stdout_, std::move(output), std::move(on_output));
-  }
-  void watch_error_output(Fd output, std::function<void(std::string_view)> on_output) {
-    watch(stderr_, std::move(output), std::move(on_output));
+  void watch_streams(Spawned child, world::ProcessSpec& spec) {
+    if (child.input.is_open()) {
+      input_ = std::make_unique<InputPipe>(loop_, std::move(child.input),
+                                           std::move(spec.on_input_drained));
+    }
+    if (child.output.is_open()) {
+      has_terminal_ = spec.terminal.has_value();
+      output_ =
+          std::make_unique<OutputPipe>(loop_, std::move(child.output), std::move(spec.on_output));
+    }
+    if (child.error_output.is_open()) {
+      error_output_ = std::make_unique<OutputPipe>(loop_, std::move(child.error_output),
+                                                   std::move(spec.on_error_output));
+    }
   }
 
   void drop_callbacks() {
     on_exit_ = nullptr;
-    stdout_.close();
-    stderr_.close();
+    input_.reset();
+    output_.reset();
+    error_output_.reset();
     if (!is_child_) exit_watch_.reset();
   }
 
+  InputPipe* input() const { return input_.get(); }
+  bool has_terminal() const { return has_terminal_; }
+  OutputPipe* output() const { return output_.get(); }
+  OutputPipe* error_output() const { return error_output_.get(); }
   int pid() const { return pid_; }
 
   base::Status signal(int number) const {
@@ -101,46 +113,17 @@ class OsProcesses::Watched : public std::enable_shared_from_this<Watched> {
     return state;
   }
 
-  using OnOutput = std::function<void(std::string_view)>;
-  struct Output {
-    Fd fd;
-    std::shared_ptr<OnOutput> tell;
-    std::unique_ptr<Loop::Watch> watch;
-    void close() {
-      tell = nullptr;
-      watch.reset();
-      fd.reset();
-    }
-  };
-
-  void watch(Output& output, Fd fd, OnOutput on_output) {
-    output.fd = std::move(fd);
-    output.tell = std::make_shared<OnOutput>(std::move(on_output));
-    output.watch = std::make_unique<Loop::Watch>(loop_, output.fd.get(),
-                                                 [this, &output](uint32_t) { read(output); });
-    output.watch->set(EPOLLIN);
-  }
-
-  void read(Output& output) {
-    static thread_local std::string buffer(kPieceSize, '\0');
-    const auto self = shared_from_this();
-    const auto tell = output.tell;
-    const ssize_t n = ::read(output.fd.get(), buffer.data(), buffer.size());
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (n > 0) return (*tell)({buffer.data(), static_cast<size_t>(n)});
-    output.close();
-    (*tell)({});
-  }
-
   Loop& loop_;
   const int pid_;
   const bool is_child_;
   bool has_ended_ = false;
+  bool has_terminal_ = false;
   Fd pidfd_;
   std::function<void()> ended_;
   std::function<void(world::ExitState)> on_exit_;
   std::unique_ptr<Loop::Watch> exit_watch_;
-  Output stdout_, stderr_;
+  std::unique_ptr<InputPipe> input_;
+  std::unique_ptr<OutputPipe> output_, error_output_;
 };
 
 class OsProcesses::Handle final : public world::Process {
@@ -150,6 +133,33 @@ class OsProcesses::Handle final : public world::Process {
   int pid() const override { return process_->pid(); }
   base::Status signal(int number) override { return process_->signal(number); }
   base::Status signal_group(int number) override { return process_->signal_group(number); }
+  void write(std::string_view bytes) override {
+    if (InputPipe* input = process_->input()) input->write(bytes);
+  }
+  size_t queued_input() const override {
+    const InputPipe* input = process_->input();
+    return input == nullptr ? 0 : input->queued_bytes();
+  }
+  void end_input() override {
+    InputPipe* input = process_->input();
+    if (input != nullptr && !process_->has_terminal()) input->end();
+  }
+  void pause_output() override {
+    for (OutputPipe* pipe : {process_->output(), process_->error_output()}) {
+      if (pipe != nullptr) pipe->pause();
+    }
+  }
+  void resume_output() override {
+    for (OutputPipe* pipe : {process_->output(), process_->error_output()}) {
+      if (pipe != nullptr) pipe->resume();
+    }
+  }
+  void resize_terminal(world::TerminalSize size) override {
+    const OutputPipe* output = process_->output();
+    if (process_->has_terminal() && output != nullptr && output->fd() >= 0) {
+      set_terminal_size(output->fd(), size);
+    }
+  }
 
  private:
   std::shared_ptr<Watched> process_;
@@ -173,27 +183,12 @@ base::Result<std::unique_ptr<world::Process>> OsProcesses::spawn(
   auto process = std::make_shared<Watched>(loop_, child.pid, std::move(pidfd), true);
   running_[child.pid] = process;
   process->watch_exit([this, pid = child.pid] { running_.erase(pid); }, std::move(on_exit));
-  if (spec.on_output) process->watch_output(std::move(child.output), std::move(spec.on_output));
-  if (spec.on_error_output) {
-    process->watch_error_output(std::move(child.error_output), std::move(spec.on_error_output));
-  }
+  process->watch_streams(std::move(child), spec);
   return std::unique_ptr<world::Process>(std::make_unique<Handle>(std::move(process)));
 }
 
 base::Result<uint64_t> OsProcesses::start_ticks(int pid) {
-  const base::Status gone = base::not_found("there is no process " + std::to_string(pid));
-  const Fd fd(::open(("/proc/" + std::to_string(pid) + "/stat").c_str(), O_RDONLY | O_CLOEXEC));
-  char text[1024];
-  const ssize_t n = fd.is_open() ? ::read(fd.get(), text, sizeof text) : -1;
-  if (n <= 0) return gone;
-  // The program's name, in parentheses, may hold anything: count the fields after the last one.
-  const std::string_view stat(text, static_cast<size_t>(n));
-  const size_t name_end = stat.rfind(')');
-  if (name_end == std::string_view::npos) return gone;
-  const auto fields = base::split(base::trim(stat.substr(name_end + 1)), ' ');
-  if (fields.size() < 20 || fields[0] == "Z" || fields[0] == "X") return gone;
-  PELTON_ASSIGN(const int64_t ticks, base::parse_int(fields[19]));
-  return static_cast<uint64_t>(ticks);
+  return read_start_ticks(pid);
 }
 
 base::Result<std::unique_ptr<world::Process>> OsProcesses::attach(

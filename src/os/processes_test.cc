@@ -233,5 +233,213 @@ TEST_F(ProcessesTest, AProcessMayBeDestroyedByItsOwnExit) {
   run();
 }
 
+/// What one process with streams has said so far.
+struct Streams {
+  std::string out, err;
+  int open = 0;  ///< ends that are still to come: of the streams and of the process
+  std::optional<ExitState> exit;
+  std::unique_ptr<Process> process;
+};
+
+class StreamsTest : public ProcessesTest {
+ protected:
+  void start(ProcessSpec spec) {
+    said_.open = spec.on_error_output ? 3 : 2;
+    auto process = processes().spawn(std::move(spec), [this](ExitState state) {
+      said_.exit = state;
+      one_ended();
+    });
+    ASSERT_TRUE(process.ok()) << process.status().to_string();
+    said_.process = std::move(process).value();
+  }
+  ProcessSpec with_streams(ProcessSpec spec) {
+    spec.has_input = true;
+    spec.new_session = true;
+    spec.on_output = [this](std::string_view piece) { take(said_.out, piece); };
+    spec.on_error_output = [this](std::string_view piece) { take(said_.err, piece); };
+    return spec;
+  }
+  ProcessSpec on_terminal(ProcessSpec spec) {
+    spec = with_streams(std::move(spec));
+    spec.on_error_output = nullptr;
+    spec.terminal = world::TerminalSize{.columns = 91, .rows = 17};
+    return spec;
+  }
+  /// Runs until the output holds `text`.
+  void run_until_said(const std::string& text) {
+    wanted_ = text;
+    if (said_.out.find(text) == std::string::npos) run();
+    wanted_.clear();
+    EXPECT_NE(said_.out.find(text), std::string::npos) << said_.out;
+  }
+  void take(std::string& into, std::string_view piece) {
+    if (piece.empty()) return one_ended();
+    into += piece;
+    if (!wanted_.empty() && said_.out.find(wanted_) != std::string::npos) stop();
+  }
+  void one_ended() {
+    if (--said_.open == 0) stop();
+  }
+  Streams said_;
+  std::string wanted_;
+};
+
+TEST_F(StreamsTest, MegabytesGoThroughAProcessAndComeBackWhole) {
+  start(with_streams(shell("cat; echo done >&2")));
+  std::string sent;
+  for (int i = 0; sent.size() < (4u << 20); ++i) sent += std::to_string(i) + "\n";
+  said_.process->write(sent);
+  EXPECT_GT(said_.process->queued_input(), 0u);  // nobody waited for the child
+  said_.process->end_input();
+  run();
+  EXPECT_TRUE(said_.out == sent);
+  EXPECT_EQ(said_.err, "done\n");
+  EXPECT_EQ(said_.exit->code, 0);
+}
+
+TEST_F(StreamsTest, InputThatNobodyReadsIsDroppedAndTheWriterIsTold) {
+  ProcessSpec spec = with_streams(shell("exec <&-; read line < /dev/null; exit 3"));
+  bool is_drained = false;
+  spec.on_input_drained = [&] { is_drained = true; };
+  start(std::move(spec));
+  said_.process->write(std::string(1 << 20, 'x'));
+  run();
+  EXPECT_EQ(said_.exit->code, 3);
+  if (!is_drained) settle();
+  EXPECT_TRUE(is_drained);
+  EXPECT_EQ(said_.process->queued_input(), 0u);
+  said_.process->write("more");
+  EXPECT_EQ(said_.process->queued_input(), 0u);
+}
+
+TEST_F(StreamsTest, AProcessWhoseOutputIsPausedWaits) {
+  start(with_streams(shell("head -c 1000000 /dev/zero; echo end >&2")));
+  said_.process->pause_output();
+  settle();
+  settle();
+  EXPECT_EQ(said_.out.size(), 0u);
+  EXPECT_FALSE(said_.exit.has_value());
+  said_.process->resume_output();
+  run();
+  EXPECT_EQ(said_.out.size(), 1000000u);
+  EXPECT_EQ(said_.err, "end\n");
+}
+
+TEST_F(StreamsTest, ATerminalIsATerminalAndTellsItsSizeAndEachNewOne) {
+  start(
+      on_terminal(shell("trap 'stty size; exit 4' WINCH; test -t 0 && test -t 1 && test -t 2 && "
+                        "stty size && tty && while :; do sleep 0.1; done")));
+  run_until_said("/dev/pts/");
+  EXPECT_EQ(said_.out.substr(0, 7), "17 91\r\n");
+  said_.process->resize_terminal({.columns = 100, .rows = 50});
+  run();
+  EXPECT_NE(said_.out.find("50 100\r\n"), std::string::npos) << said_.out;
+  EXPECT_EQ(said_.exit->code, 4);
+}
+
+TEST_F(StreamsTest, ControlCTypedAtATerminalInterruptsWhatRunsThere) {
+  start(on_terminal(shell("echo ready; exec sleep 100")));
+  run_until_said("ready");
+  said_.process->write("\x03");
+  run();
+  EXPECT_EQ(said_.exit->signal, SIGINT);
+}
+
+/// A process in namespaces of its own, as a container's first.
+class EnterTest : public StreamsTest {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "entering namespaces needs root";
+    ProcessSpec spec;
+    spec.argv = {"/usr/bin/unshare",
+                 "--mount",
+                 "--uts",
+                 "--ipc",
+                 "--net",
+                 "--pid",
+                 "--fork",
+                 "--mount-proc",
+                 "--kill-child",
+                 "/bin/sh",
+                 "-c",
+                 "hostname within; echo up; exec sleep 1000"};
+    spec.inherit_env = true;
+    spec.on_output = [this](std::string_view piece) {
+      if (!piece.empty()) stop();
+    };
+    holder_ = processes().spawn(std::move(spec), [](ExitState) {}).value();
+    run();
+    const std::string id = std::to_string(holder_->pid());
+    const auto children = world().files.read("/proc/" + id + "/task/" + id + "/children").value();
+    enter_.pid = static_cast<int>(base::parse_int(base::trim(children)).value());
+    enter_.start_ticks = processes().start_ticks(enter_.pid).value();
+    enter_.capabilities = {"CHOWN", "KILL"};
+  }
+  void TearDown() override {
+    if (holder_) static_cast<void>(holder_->signal(SIGKILL));
+  }
+  ProcessSpec inside(const std::string& script) {
+    ProcessSpec spec = with_streams({});
+    spec.argv = {"sh", "-c", script};
+    spec.env = {"PATH=/usr/bin:/bin", "COLOUR=blue"};
+    spec.working_directory = "/usr";
+    spec.enter = enter_;
+    return spec;
+  }
+  std::unique_ptr<Process> holder_;
+  world::Enter enter_;
+};
+
+TEST_F(EnterTest, AProcessWhoEntersHasTheContainersNamespacesAndItsOwnEnvironment) {
+  start(
+      inside("hostname; echo $COLOUR; pwd; readlink /proc/1/ns/net /proc/self/ns/net | uniq | "
+             "wc -l; ls /proc | grep -c '^[0-9]'; exit 5"));
+  run();
+  EXPECT_EQ(said_.err, "");
+  const auto lines = base::split(said_.out, '\n');
+  ASSERT_EQ(lines.size(), 6u) << said_.out;
+  EXPECT_EQ(lines[0], "within");
+  EXPECT_EQ(lines[1], "blue");
+  EXPECT_EQ(lines[2], "/usr");
+  EXPECT_EQ(lines[3], "1");
+  EXPECT_LT(base::parse_int(lines[4]).value(), 8) << "it sees more than its container";
+  EXPECT_EQ(said_.exit->code, 5);
+}
+
+TEST_F(EnterTest, NoMoreThanTheGivenCapabilitiesAndTheGivenUserAreHad) {
+  start(inside("grep -E 'Cap(Eff|Bnd)|NoNewPrivs' /proc/self/status"));
+  run();
+  EXPECT_EQ(said_.out, "CapEff:\t0000000000000021\nCapBnd:\t0000000000000021\nNoNewPrivs:\t1\n");
+  said_ = {};
+  enter_.user = 1234;
+  enter_.group = 4321;
+  start(inside("id -u; id -G; grep CapEff /proc/self/status"));
+  run();
+  EXPECT_EQ(said_.out, "1234\n4321\nCapEff:\t0000000000000000\n");
+}
+
+TEST_F(EnterTest, OneWhoEntersDiesWithTheContainer) {
+  start(inside("echo in; sleep 1000"));
+  run_until_said("in");
+  ASSERT_TRUE(holder_->signal(SIGKILL).ok());
+  run();
+  EXPECT_EQ(said_.exit->signal, SIGKILL);
+}
+
+TEST_F(EnterTest, AProgramThatIsNotThereIsNotFoundAndOneThatMayNotBeRunIsForbidden) {
+  ProcessSpec missing = inside("");
+  missing.argv = {"no-such-program"};
+  EXPECT_EQ(processes().spawn(missing, [](ExitState) {}).status().code(), Code::NotFound);
+  ProcessSpec closed = inside("");
+  closed.argv = {"/etc/passwd"};
+  EXPECT_EQ(processes().spawn(closed, [](ExitState) {}).status().code(), Code::Forbidden);
+}
+
+TEST_F(EnterTest, AProcessThatHasEndedIsNotEntered) {
+  enter_.start_ticks += 1;
+  const auto process = processes().spawn(inside("true"), [](ExitState) {});
+  EXPECT_EQ(process.status().code(), Code::NotFound) << process.status().to_string();
+}
+
 }  // namespace
 }  // namespace pelton::os

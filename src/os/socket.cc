@@ -35,8 +35,8 @@ class OsConnection final : public world::Connection {
   void send(std::string_view bytes) override {
     if (is_finishing_ || is_broken_) return;
     if (queued_bytes() == 0) bytes.remove_prefix(write_some(bytes));
-    if (bytes.empty() || is_broken_) return;
-    queue_.append(bytes);
+    if (bytes.empty()) return;
+    if (!is_broken_) queue_.append(bytes);
     update_watch();
   }
 
@@ -61,8 +61,8 @@ class OsConnection final : public world::Connection {
   world::Address peer() const override { return peer_; }
 
  private:
-  /// How much the kernel took. An error breaks the sending side; the reading side, which always
-  /// notices too, tells the owner.
+  /// How much the kernel took. An error breaks the sending side; the reading side notices too and
+  /// tells the owner, also while it is paused.
   size_t write_some(std::string_view bytes) {
     size_t written = 0;
     while (written < bytes.size()) {
@@ -82,7 +82,7 @@ class OsConnection final : public world::Connection {
   void update_watch() {
     if (!events_) return;
     uint32_t wanted = 0;
-    if (is_reading_ && !has_ended_) wanted |= EPOLLIN;
+    if ((is_reading_ || is_broken_) && !has_ended_) wanted |= EPOLLIN;
     if (queued_bytes() > 0) wanted |= EPOLLOUT;
     watch_.set(wanted);
   }
@@ -114,6 +114,9 @@ class OsConnection final : public world::Connection {
   }
 
   void read_some(const world::ConnectionEvents& events, const std::weak_ptr<char>& alive) {
+    if (is_broken_ && !is_reading_ && !has_ended_) {
+      return end(events, base::unavailable("connection to " + peer_.to_string() + " broke"));
+    }
     static thread_local std::string buffer(kReadSize, '\0');
     for (int i = 0; i < kReadsPerTurn && is_reading_ && !has_ended_; ++i) {
       const ssize_t n = ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);

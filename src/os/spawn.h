@@ -11,15 +11,19 @@ namespace pelton::os {
 
 struct Spawned {
   pid_t pid = 0;
-  Fd output;        ///< reading end of the child's output, where spec.on_output is set
-  Fd error_output;  ///< the same for on_error_output
+  // Our ends of the streams, where the spec asked for them. None of them blocks. Of a terminal,
+  // output and input are the same.
+  Fd output;
+  Fd error_output;
+  Fd input;
 };
 
 /// Lets this process open as many files as the hard limit allows. Children get the limit that we
 /// were given: some programs walk through all descriptors that they might have.
 void raise_own_files_limit();
 
-/// NotFound: no such program, stream file's directory or working directory.
+/// NotFound: no such program, stream file's directory, working directory, or process to enter.
+/// Forbidden: the program may not be run.
 base::Result<Spawned> fork_and_exec(const world::ProcessSpec& spec);
 
 }  // namespace pelton::os

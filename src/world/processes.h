@@ -6,11 +6,31 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
 
 namespace pelton::world {
+
+/// The size of a terminal, in characters.
+struct TerminalSize {
+  uint16_t columns = 80;
+  uint16_t rows = 24;
+};
+
+/// Into whose surroundings a process is put: one more process of a running container.
+struct Enter {
+  /// A process, named for good (start_ticks). Its mount, PID, network, UTS and IPC namespaces are
+  /// entered, and with them its root.
+  int pid = 0;
+  uint64_t start_ticks = 0;
+  uint32_t user = 0;
+  uint32_t group = 0;
+  std::vector<std::string> capabilities;  ///< the most that it may ever have: "CHOWN", …
+  int niceness = 0;                       ///< beyond our own
+  std::vector<std::string> cgroups;       ///< directories of control groups that are joined too
+};
 
 struct ProcessSpec {
   std::vector<std::string> argv;  ///< argv[0] is looked up in PATH unless it has a slash
@@ -26,8 +46,17 @@ struct ProcessSpec {
   /// piece is the end. Instead of stdout_path.
   std::function<void(std::string_view)> on_output;
   bool merge_stderr = false;
-  /// The same for stderr, through a pipe of its own. Instead of stderr_path and merge_stderr.
+  /// The same for stderr alone, through a pipe of its own. Instead of stderr_path.
   std::function<void(std::string_view)> on_error_output;
+  /// stdin is a pipe: Process::write(). Instead of stdin_path.
+  bool has_input = false;
+  /// All that was written has been taken, after it was not at once.
+  std::function<void()> on_input_drained;
+  /// The three streams are a terminal of this size, and the session's (new_session). What it shows
+  /// comes by on_output; has_input says whether anything may be typed.
+  std::optional<TerminalSize> terminal;
+  /// argv[0] is then looked up inside, in the PATH of `env`, and die_with_parent is always so.
+  std::optional<Enter> enter;
 };
 
 /// How a process ended: one is set for a child; none for a process that was attached to.
@@ -47,12 +76,24 @@ class Process {
   virtual base::Status signal(int number) = 0;
   /// To the child's process group, which is its own where new_session was set.
   virtual base::Status signal_group(int number) = 0;
+
+  // The streams, where the spec asked for them; else these do nothing.
+  /// Queues bytes for stdin; never blocks. Dropped where nobody will read them any more.
+  virtual void write(std::string_view) {}
+  virtual size_t queued_input() const { return 0; }
+  /// stdin ends after what is queued. A terminal has no end: nothing happens.
+  virtual void end_input() {}
+  /// Stops reading what the process writes, so that it has to wait; what was read already comes.
+  virtual void pause_output() {}
+  virtual void resume_output() {}
+  virtual void resize_terminal(TerminalSize) {}
 };
 
 class Processes {
  public:
   virtual ~Processes() = default;
-  /// NotFound: no such program; the message names it. `on_exit` comes once, on the loop.
+  /// NotFound: no such program (or no such process to enter), Forbidden: it may not be run;
+  /// the message names it. `on_exit` comes once, on the loop.
   virtual base::Result<std::unique_ptr<Process>> spawn(ProcessSpec spec,
                                                        std::function<void(ExitState)> on_exit) = 0;
   /// When a process started, in clock ticks since boot (field 22 of /proc/PID/stat): with the pid
