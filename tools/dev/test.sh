@@ -39,7 +39,7 @@ run_all_else() {
   local fuzzed=$REPORTS/fuzz.txt
   : >"$fuzzed"
   # One seed: what it tries is the same for everybody. ./dev fuzz goes on from random ones.
-  PELTON_FUZZ_SEED=1 PELTON_FUZZ_REPORT=$fuzzed fuzz_each 10 || true
+  PELTON_FUZZ_SEED=1 PELTON_FUZZ_REPORT=$fuzzed fuzz_each 60 || true
   while read -r outcome name; do
     note "$outcome" "$name" "see ./dev fuzz ${name#fuzz.}"
   done <"$fuzzed"
@@ -49,6 +49,12 @@ run_all_else() {
     note passed sim.wide.hundred
   else
     note failed sim.wide.hundred "run ./dev swarm, or build/release/pelton sim as shown above"
+  fi
+  # Each is compiled into a copy of build/release; the scenarios have to find every one.
+  if run_shown "Planting bugs for the simulation to find" /usr/bin/python3 -B tests/planted/run.py; then
+    note passed sim.planted
+  else
+    note failed sim.planted "run tests/planted/run.py"
   fi
 
   if clang-format-19 --version >/dev/null 2>&1 && ! (verb_format --check) >/dev/null 2>&1; then
