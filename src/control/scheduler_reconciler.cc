@@ -93,9 +93,9 @@ Keys SchedulerReconciler::keys_of(const Json&, const CacheView&) const {
 Plan SchedulerReconciler::reconcile(const Key&, const CacheView& view, base::Instant now) const {
   Plan plan;
   if (view.list_pods_on("").empty()) return plan;
-  const placement::Decision decision = placement::decide_placement(placement::observe(
-      {view.list("Node"), view.list("Pod"), view.list("Job"), view.list("JobSet"),
-       view.list("Namespace")}));
+  const placement::Decision decision = placement::decide_placement(
+      placement::observe({view.list("Node"), view.list("Pod"), view.list("Job"),
+                          view.list("JobSet"), view.list("Namespace")}));
   // All bindings before any talk, so that a crash or a failure in between delays no pod.
   for (const placement::Placement& placed : decision.placements) {
     plan.commands.push_back(bind_command(placed));
