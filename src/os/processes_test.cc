@@ -303,10 +303,12 @@ TEST_F(StreamsTest, InputThatNobodyReadsIsDroppedAndTheWriterIsTold) {
   spec.on_input_drained = [&] { is_drained = true; };
   start(std::move(spec));
   said_.process->write(std::string(1 << 20, 'x'));
+  // Where the child was quicker than we, the bytes are gone at once and nobody waits.
+  const bool is_waiting = said_.process->queued_input() > 0;
   run();
   EXPECT_EQ(said_.exit->code, 3);
-  if (!is_drained) settle();
-  EXPECT_TRUE(is_drained);
+  if (is_waiting && !is_drained) settle();
+  EXPECT_EQ(is_drained, is_waiting);
   EXPECT_EQ(said_.process->queued_input(), 0u);
   said_.process->write("more");
   EXPECT_EQ(said_.process->queued_input(), 0u);
