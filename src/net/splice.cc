@@ -8,14 +8,13 @@ namespace {
 
 /// What may wait for one side before the other is not read any more.
 constexpr size_t kMaxQueue = 256 * 1024;
-/// How long one side may take for the rest when nothing more comes.
-constexpr base::Duration kLinger = base::Duration::seconds(30);
 
 }  // namespace
 
 Splice::Splice(world::Timers& timers, std::unique_ptr<world::Connection> a,
-               std::unique_ptr<world::Connection> b, std::function<void()> ended)
-    : linger_(timers), ended_(std::move(ended)) {
+               std::unique_ptr<world::Connection> b, std::function<void()> ended,
+               base::Duration patience)
+    : patience_(patience), linger_(timers), ended_(std::move(ended)) {
   a_.connection = std::move(a);
   b_.connection = std::move(b);
   start(a_, b_);
@@ -55,7 +54,7 @@ void Splice::on_end(Side& from, Side& to, const base::Status& status) {
 void Splice::end_when_taken(const Side& last) {
   if (last.connection->queued_bytes() == 0) return end();
   is_ending_ = true;
-  linger_.start(kLinger, [this] { end(); });
+  linger_.start(patience_, [this] { end(); });
 }
 
 void Splice::end() {

@@ -13,10 +13,11 @@ namespace pelton::net {
 class Splice {
  public:
   /// Starts both. `ended` is called once, from the loop, when both sides have ended or one broke,
-  /// and the other has taken what came before that (or is too slow about it). It may destroy the
-  /// splice, not within the call.
+  /// and the other has taken what came before that, or has not within `patience` when nothing more
+  /// comes. It may destroy the splice, not within the call.
   Splice(world::Timers& timers, std::unique_ptr<world::Connection> a,
-         std::unique_ptr<world::Connection> b, std::function<void()> ended);
+         std::unique_ptr<world::Connection> b, std::function<void()> ended,
+         base::Duration patience = base::Duration::seconds(30));
   /// Cuts both; `ended` is not called.
   ~Splice();
   Splice(const Splice&) = delete;
@@ -36,6 +37,7 @@ class Splice {
   void end();
 
   Side a_, b_;
+  base::Duration patience_;
   world::Timer linger_;
   bool is_ending_ = false;
   std::function<void()> ended_;

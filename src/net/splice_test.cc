@@ -31,8 +31,9 @@ class SpliceTest : public HttpWorldTest {
     proxy_listener_ = listen([this](auto connection) {
       front_ = std::move(connection);
       connect(server_listener_->address(), [this](auto back) {
-        splice_ = std::make_unique<Splice>(world().timers, std::move(front_), std::move(back),
-                                           [this] { has_ended_ = true; });
+        splice_ = std::make_unique<Splice>(
+            world().timers, std::move(front_), std::move(back), [this] { has_ended_ = true; },
+            patience_);
       });
     });
     connect(proxy_listener_->address(), [this](auto connection) {
@@ -63,6 +64,7 @@ class SpliceTest : public HttpWorldTest {
   std::unique_ptr<world::Connection> front_;
   std::unique_ptr<Splice> splice_;
   Peer client_peer_, server_peer_;
+  Duration patience_ = Duration::seconds(30);
   bool has_ended_ = false;
 };
 INSTANTIATE_TEST_SUITE_P(, SpliceTest,
@@ -110,7 +112,10 @@ TEST_P(SpliceTest, WhatWasSaidLastArrivesAlsoWhereItIsTakenLate) {
 }
 
 /// The simulated network tells nothing to who has paused.
-class RealSpliceTest : public SpliceTest {};
+class RealSpliceTest : public SpliceTest {
+ protected:
+  RealSpliceTest() { patience_ = Duration::seconds(1); }
+};
 INSTANTIATE_TEST_SUITE_P(, RealSpliceTest, ::testing::Values(HttpWorldKind{false, false}),
                          world_name);
 
