@@ -110,7 +110,7 @@ TEST_F(NodeAgentTest, GivesVolumesAndVariablesFromConfigMapsSecretsAndTheHost) {
       "vol",
       "cat /etc/app/color; /etc/app/bin/run; stat -c %a /etc/app/bin/run; cat /all/token /all/pod; "
       "echo; ls /etc/passwd; cat /shared/seen; echo written > /shared/back; echo $C $S; pwd; "
-      "touch /etc/app/x || echo read-only; id -u",
+      "touch /etc/app/x 2>&1 || echo read-only; id -u",
       "container: {workingDir: /srv/dir, securityContext: {runAsUser: 0}, envFrom: "
       "[{configMapRef: "
       "{name: settings}}], env: [{name: C, valueFrom: {configMapKeyRef: {name: settings, key: "
