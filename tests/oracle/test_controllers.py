@@ -18,7 +18,7 @@ CRD = "jobset.x-k8s.io_jobsets.yaml"
 PODS = "/api/v1/namespaces/default/pods"
 JOBSET = "/apis/jobset.x-k8s.io/v1alpha2/namespaces/default/jobsets"
 # All but the one that watches nodes' leases: these nodes have none.
-CONTROLLERS = ("scheduler", "jobset-controller", "job-controller", "endpoint-slice-controller",
+CONTROLLERS = ("default-scheduler", "jobset-controller", "job-controller", "endpoint-slice-controller",
                "garbage-collector", "namespace-controller")
 
 
