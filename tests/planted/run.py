@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Bugs planted on purpose: the simulation must find each, the unit tests of its folder do not.
+"""Bugs planted on purpose: the simulation must find each.
 
 Each NAME.patch beside this file changes one source below src/ and begins with lines that say
   Scenario: scenarios/x.yaml      what finds it
@@ -9,7 +9,7 @@ The source is patched in a copy, compiled as build/release does, and linked befo
 that it takes the place of the good one: one file is compiled per bug, and nothing else is touched.
 
   tests/planted/run.py [NAME…]          (after ./dev build)
-  tests/planted/run.py --unit [NAME…]   shows that each survives its folder's unit tests (build/dev)
+  tests/planted/run.py --unit [NAME…]   tells which survive their folder's unit tests (build/dev)
 """
 import re
 import shlex
