@@ -270,7 +270,8 @@ class Builder : public YAML::EventHandler {
 // Whether a string must be quoted so that it reads back as this string.
 bool needs_quotes(const std::string& text) {
   if (text.empty() || !plain_scalar(text).is_string()) return true;
-  if (text == "<<" || text == "---" || text == "...") return true;
+  // At the beginning of a line three dots end the document, whatever stands behind them.
+  if (text == "<<" || text.starts_with("...")) return true;
   if (std::string_view("-?:,[]{}#&*!|>'\"%@` \t").find(text.front()) != std::string::npos) {
     const bool is_word = (text.front() == '-' || text.front() == '?' || text.front() == ':') &&
                          text.size() > 1 && text[1] > ' ' && text[1] != '-';

@@ -93,5 +93,58 @@ TEST(Yaml, WritesWhatReadsBackTheSame) {
             "a:\n  b:\n  - 1\n  - c: d\n    e: 2\nf: []\n");
 }
 
+// All short texts of what means something in YAML, as a document, an item, a key and a value.
+TEST(Yaml, WritesTextsThatLookLikeYamlSoThatTheyReadBackTheSame) {
+  const std::vector<std::string> parts = {"-",
+                                          "?",
+                                          ":",
+                                          ",",
+                                          "[",
+                                          "{",
+                                          "#",
+                                          "&",
+                                          "*",
+                                          "!",
+                                          "|",
+                                          ">",
+                                          "'",
+                                          "\"",
+                                          "%",
+                                          "@",
+                                          "`",
+                                          "~",
+                                          ".",
+                                          "<",
+                                          "=",
+                                          "a",
+                                          "0",
+                                          " ",
+                                          "\t",
+                                          "\n",
+                                          "\r",
+                                          "é",
+                                          "\xef\xbb\xbf",
+                                          "\xe2\x80\xa8"};
+  const auto check = [](const Json& value) {
+    auto back = parse_yaml(to_yaml(value));
+    ASSERT_TRUE(back.ok()) << value.dump() << " as " << to_yaml(value) << back.status().to_string();
+    ASSERT_EQ(*back, value) << to_yaml(value);
+  };
+  const auto check_text = [&](const std::string& text) {
+    check(text);
+    check(Json::object({{text, Json::array({text, Json::object({{text, text}})})}}));
+  };
+  for (const std::string& a : parts) {
+    check_text(a);
+    for (const std::string& b : parts) {
+      check_text(a + b);
+      for (const std::string& c : parts) check_text(a + b + c);
+    }
+  }
+  for (const std::string mark : {"-", ".", "<"}) {
+    for (const char* behind : {"", " ", " a", "a", ": a"}) check_text(mark + mark + mark + behind);
+  }
+}
+
 }  // namespace
 }  // namespace pelton::api
