@@ -57,7 +57,6 @@ function(pelton_folder name)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE pelton_${name} ${test_uses} ${ARG_SYSTEM}
                           GTest::gtest GTest::gmock GTest::gtest_main ${RAPIDCHECK})
-    target_compile_definitions(${name}_test PRIVATE PELTON_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
     add_test(NAME unit.${name} COMMAND ${name}_test --gtest_brief=1
              WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
     set_tests_properties(unit.${name} PROPERTIES LABELS unit TIMEOUT 600)
