@@ -87,6 +87,15 @@ constexpr Column kEndpointSlice[] = {kName,
                                      {"Endpoints", "string", "", 0, "Addresses."},
                                      kAge};
 
+constexpr Column kRole[] = {kName, {"Created At", "date", "", 0, "When the object was created."}};
+constexpr Column kRoleBinding[] = {
+    kName,
+    {"Role", "string", "", 0, "Kind and name of the role that is bound."},
+    kAge,
+    {"Users", "string", "", 1, "Users that it is bound to."},
+    {"Groups", "string", "", 1, "Groups that it is bound to."},
+    {"ServiceAccounts", "string", "", 1, "Service accounts that it is bound to."}};
+
 Json created(const Json& object) {
   return object["metadata"]["creationTimestamp"];
 }
@@ -115,6 +124,30 @@ Cells lease_cells(const Json& object, Instant now) {
           age_cell(created(object), now)};
 }
 
+Cells role_cells(const Json& object, Instant) {
+  return {name_of(object), created(object)};
+}
+
+std::string subjects_of(const Json& binding, std::string_view kind) {
+  std::vector<std::string> names;
+  for (const Json& subject : binding["subjects"].items()) {
+    if (subject["kind"].as_string() != kind) continue;
+    const std::string& space = subject["namespace"].as_string();
+    names.push_back((space.empty() ? "" : space + "/") + subject["name"].as_string());
+  }
+  return base::join(names, ", ");
+}
+
+Cells role_binding_cells(const Json& object, Instant now) {
+  const Json& role = object["roleRef"];
+  return {name_of(object),
+          role["kind"].as_string() + "/" + role["name"].as_string(),
+          age_cell(created(object), now),
+          subjects_of(object, "User"),
+          subjects_of(object, "Group"),
+          subjects_of(object, "ServiceAccount")};
+}
+
 struct KindColumns {
   std::string_view kind;
   std::span<const Column> columns;
@@ -122,6 +155,8 @@ struct KindColumns {
 };
 
 constexpr KindColumns kKinds[] = {
+    {"ClusterRole", kRole, role_cells},
+    {"ClusterRoleBinding", kRoleBinding, role_binding_cells},
     {"ConfigMap", kConfigMap, config_map_cells},
     {"EndpointSlice", kEndpointSlice, endpoint_slice_cells},
     {"Event", kEvent, event_cells},
@@ -131,6 +166,8 @@ constexpr KindColumns kKinds[] = {
     {"Namespace", kNamespace, namespace_cells},
     {"Node", kNode, node_cells},
     {"Pod", kPod, pod_cells},
+    {"Role", kRole, role_cells},
+    {"RoleBinding", kRoleBinding, role_binding_cells},
     {"Secret", kSecret, secret_cells},
     {"Service", kService, service_cells},
 };

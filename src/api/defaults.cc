@@ -153,6 +153,19 @@ void default_node(Json& node) {
   set_absent(status, "allocatable", capacity);
 }
 
+constexpr const char* kRbacGroup = "rbac.authorization.k8s.io";
+
+void default_role_ref(Json& reference) {
+  if (is_unset(reference["apiGroup"])) reference.set("apiGroup", kRbacGroup);
+}
+
+void default_subject(Json& subject) {
+  const std::string& kind = subject["kind"].as_string();
+  if ((kind == "User" || kind == "Group") && is_unset(subject["apiGroup"])) {
+    subject.set("apiGroup", kRbacGroup);
+  }
+}
+
 // stringData is data that needs no base64; it is never stored.
 void default_secret(Json& secret) {
   const Json text = secret["stringData"];
@@ -209,6 +222,8 @@ constexpr TypeRule kRules[] = {
     {"io.k8s.api.core.v1.Secret", default_secret},
     {"io.k8s.api.core.v1.ServiceSpec", default_service_spec},
     {"io.k8s.api.core.v1.Volume", default_volume, true},
+    {"io.k8s.api.rbac.v1.RoleRef", default_role_ref},
+    {"io.k8s.api.rbac.v1.Subject", default_subject},
 };
 
 void run_rules(const TypeInfo& type, Json& object, bool is_before_rows) {

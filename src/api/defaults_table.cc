@@ -86,6 +86,8 @@ constexpr DefaultRow kRows[] = {
     {JOBSET "SuccessPolicy", "operator", R"("All")"},
     {JOBSET "VolumeClaimPolicy", "retentionPolicy", R"({"whenDeleted":"Delete"})"},
     {JOBSET "VolumeClaimRetentionPolicy", "whenDeleted", R"("Delete")"},
+    {"io.k8s.api.rbac.v1.ClusterRole", "rules", "null"},
+    {"io.k8s.api.rbac.v1.Role", "rules", "null"},
 };
 
 }  // namespace

@@ -65,6 +65,16 @@ constexpr std::string_view kEventFields[] = {"involvedObject.kind",
                                              "source",
                                              "type"};
 
+struct RbacKind {
+  std::string_view kind, plural, singular;
+  bool is_namespaced;
+};
+constexpr RbacKind kRbac[] = {
+    {"ClusterRole", "clusterroles", "clusterrole", false},
+    {"ClusterRoleBinding", "clusterrolebindings", "clusterrolebinding", false},
+    {"Role", "roles", "role", true},
+    {"RoleBinding", "rolebindings", "rolebinding", true}};
+
 ResourceInfo make(std::string_view group, std::string_view version, std::string_view kind,
                   std::string_view plural, std::string_view singular, Names short_names,
                   std::string_view type_name) {
@@ -143,6 +153,13 @@ std::vector<ResourceInfo> builtin_resources() {
                      "io.x-k8s.jobset.v1alpha2.JobSet"));
   all.back().subresources = kJobSetParts;
   all.back().has_generation = true;
+
+  for (const auto& [kind, plural, singular, is_namespaced] : kRbac) {
+    all.push_back(make("rbac.authorization.k8s.io", "v1", kind, plural, singular, {},
+                       "io.k8s.api.rbac.v1." + std::string(kind)));
+    all.back().is_namespaced = is_namespaced;
+    all.back().name_pattern = "path";
+  }
 
   all.push_back(make("pelton.dev", "v1alpha1", "GangBinding", "gangbindings", "gangbinding", {},
                      "dev.pelton.v1alpha1.GangBinding"));

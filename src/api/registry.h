@@ -53,7 +53,7 @@ struct ResourceInfo {
   bool is_namespaced = true;
   bool is_virtual = false;        ///< create only, nothing is stored (GangBinding)
   bool has_generation = false;    ///< metadata.generation counts changes of spec
-  std::string_view name_pattern;  ///< "subdomain", "label" or "label1035": the DNS rule of names
+  std::string_view name_pattern;  ///< "subdomain", "label" or "label1035" (DNS), or "path"
 
   std::string api_version() const;
   std::string list_kind() const { return std::string(kind) + "List"; }

@@ -65,6 +65,8 @@ void check_name(Findings& findings, const Path& path, const ResourceInfo& resour
     check_with(findings, path, name, check_dns1123_label);
   } else if (resource.name_pattern == "label1035") {
     check_with(findings, path, name, check_dns1035_label);
+  } else if (resource.name_pattern == "path") {
+    check_with(findings, path, name, check_path_segment);
   } else {
     check_with(findings, path, name, check_dns1123_subdomain);
   }
@@ -135,6 +137,8 @@ void validate_pod(Findings& findings, const Json& pod) {
 }
 
 constexpr KindRules kKinds[] = {
+    {"ClusterRole", validate_cluster_role, nullptr},
+    {"ClusterRoleBinding", validate_cluster_role_binding, validate_role_binding_update},
     {"ConfigMap", validate_config, validate_config_update},
     {"EndpointSlice", validate_endpoint_slice, validate_endpoint_slice_update},
     {"Event", validate_event, validate_event_update},
@@ -145,6 +149,8 @@ constexpr KindRules kKinds[] = {
     {"Node", validate_node, validate_node_update},
     {"Pod", validate_pod, validate_pod_update},
     {"Secret", validate_config, validate_config_update},
+    {"Role", validate_role, nullptr},
+    {"RoleBinding", validate_role_binding, validate_role_binding_update},
     {"Service", validate_service, validate_service_update},
 };
 

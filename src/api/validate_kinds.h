@@ -60,6 +60,12 @@ void validate_node_update(Findings& findings, const base::Json& before, const ba
 void validate_lease(Findings& findings, const base::Json& lease);
 void validate_config(Findings& findings, const base::Json& object);  ///< ConfigMap and Secret
 void validate_config_update(Findings& findings, const base::Json& before, const base::Json& after);
+void validate_role(Findings& findings, const base::Json& role);
+void validate_cluster_role(Findings& findings, const base::Json& role);
+void validate_role_binding(Findings& findings, const base::Json& binding);
+void validate_cluster_role_binding(Findings& findings, const base::Json& binding);
+void validate_role_binding_update(Findings& findings, const base::Json& before,
+                                  const base::Json& after);  ///< of both kinds of binding
 void validate_service_status(Findings& findings, const base::Json& service);
 void validate_endpoint_slice(Findings& findings, const base::Json& slice);
 void validate_endpoint_slice_update(Findings& findings, const base::Json& before,

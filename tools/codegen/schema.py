@@ -9,10 +9,11 @@ import crd_yaml
 KUBERNETES = "k8s.io/kubernetes@v1.36.3"
 DOCUMENTS = [
     "api__v1", "apis__batch__v1", "apis__coordination.k8s.io__v1", "apis__discovery.k8s.io__v1",
-    "apis__events.k8s.io__v1",
+    "apis__events.k8s.io__v1", "apis__rbac.authorization.k8s.io__v1",
 ]
 META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 CORE = "io.k8s.api.core.v1."
+RBAC = "io.k8s.api.rbac.v1."
 JOBSET = "io.x-k8s.jobset.v1alpha2."
 PELTON = "dev.pelton.v1alpha1."
 
@@ -22,6 +23,7 @@ ROOTS = [CORE + kind for kind in (
     "ServiceAccount")] + [
     "io.k8s.api.batch.v1.Job", "io.k8s.api.coordination.v1.Lease",
     "io.k8s.api.discovery.v1.EndpointSlice", "io.k8s.api.events.v1.Event",
+    RBAC + "ClusterRole", RBAC + "ClusterRoleBinding", RBAC + "Role", RBAC + "RoleBinding",
     META + "DeleteOptions", META + "Status", META + "ListMeta", JOBSET + "JobSet",
     PELTON + "GangBinding",
 ]

@@ -17,6 +17,7 @@ PACKAGES = {
     "io.k8s.api.coordination.v1": ("api", "coordination/v1"),
     "io.k8s.api.discovery.v1": ("api", "discovery/v1"),
     "io.k8s.api.events.v1": ("api", "events/v1"),
+    "io.k8s.api.rbac.v1": ("api", "rbac/v1"),
     "io.k8s.apimachinery.pkg.apis.meta.v1": ("apimachinery", "pkg/apis/meta/v1"),
 }
 STRUCT = re.compile(r"^type (\w+) struct \{$(.*?)^\}", re.M | re.S)

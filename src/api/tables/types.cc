@@ -233,11 +233,19 @@ extern const TypeInfo T218;
 extern const TypeInfo T219;
 extern const TypeInfo T220;
 extern const TypeInfo T221;
+extern const TypeInfo T222;
+extern const TypeInfo T223;
+extern const TypeInfo T224;
+extern const TypeInfo T225;
+extern const TypeInfo T226;
+extern const TypeInfo T227;
+extern const TypeInfo T228;
+extern const TypeInfo T229;
 
 constexpr Field F0[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T201},
+    {.name = "metadata", .value = V::Struct, .type = &T209},
     {.name = "spec", .value = V::Struct, .is_required = true, .type = &T1},
 };
 constexpr TypeInfo T0 = {"dev.pelton.v1alpha1.GangBinding", F0};
@@ -257,7 +265,7 @@ constexpr TypeInfo T2 = {"dev.pelton.v1alpha1.PodPlacement", F2};
 constexpr Field F3[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T201},
+    {.name = "metadata", .value = V::Struct, .type = &T209},
     {.name = "spec", .value = V::Struct, .type = &T5},
     {.name = "status", .value = V::Struct, .type = &T6},
 };
@@ -285,7 +293,7 @@ constexpr Field F5[] = {
     {.name = "parallelism", .value = V::Int32},
     {.name = "podFailurePolicy", .value = V::Struct, .type = &T8},
     {.name = "podReplacementPolicy", .value = V::String},
-    {.name = "selector", .value = V::Struct, .type = &T197},
+    {.name = "selector", .value = V::Struct, .type = &T205},
     {.name = "successPolicy", .value = V::Struct, .type = &T12},
     {.name = "suspend", .value = V::Bool},
     {.name = "template", .value = V::Struct, .is_required = true, .type = &T138},
@@ -309,7 +317,7 @@ constexpr Field F6[] = {
 constexpr TypeInfo T6 = {"io.k8s.api.batch.v1.JobStatus", F6};
 
 constexpr Field F7[] = {
-    {.name = "metadata", .value = V::Struct, .type = &T201},
+    {.name = "metadata", .value = V::Struct, .type = &T209},
     {.name = "spec", .value = V::Struct, .type = &T5},
 };
 constexpr TypeInfo T7 = {"io.k8s.api.batch.v1.JobTemplateSpec", F7};
@@ -359,7 +367,7 @@ constexpr TypeInfo T14 = {"io.k8s.api.batch.v1.UncountedTerminatedPods", F14};
 constexpr Field F15[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T201},
+    {.name = "metadata", .value = V::Struct, .type = &T209},
     {.name = "spec", .value = V::Struct, .type = &T16},
 };
 constexpr TypeInfo T15 = {"io.k8s.api.coordination.v1.Lease", F15};
@@ -422,7 +430,7 @@ constexpr TypeInfo T22 = {"io.k8s.api.core.v1.AzureFileVolumeSource", F22};
 constexpr Field F23[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T201},
+    {.name = "metadata", .value = V::Struct, .type = &T209},
     {.name = "target", .value = V::Struct, .is_required = true, .type = &T111},
 };
 constexpr TypeInfo T23 = {"io.k8s.api.core.v1.Binding", F23};
@@ -466,7 +474,7 @@ constexpr Field F28[] = {
 constexpr TypeInfo T28 = {"io.k8s.api.core.v1.ClientIPConfig", F28};
 
 constexpr Field F29[] = {
-    {.name = "labelSelector", .value = V::Struct, .type = &T197},
+    {.name = "labelSelector", .value = V::Struct, .type = &T205},
     {.name = "name", .value = V::String},
     {.name = "optional", .value = V::Bool},
     {.name = "path", .value = V::String, .is_required = true},
@@ -480,7 +488,7 @@ constexpr Field F30[] = {
     {.name = "data", .value = V::String, .shape = S::Map},
     {.name = "immutable", .value = V::Bool},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T201},
+    {.name = "metadata", .value = V::Struct, .type = &T209},
 };
 constexpr TypeInfo T30 = {"io.k8s.api.core.v1.ConfigMap", F30};
 
@@ -741,7 +749,7 @@ constexpr Field F59[] = {
     {.name = "kind", .value = V::String},
     {.name = "lastTimestamp", .value = V::Time},
     {.name = "message", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .is_required = true, .type = &T201},
+    {.name = "metadata", .value = V::Struct, .is_required = true, .type = &T209},
     {.name = "reason", .value = V::String},
     {.name = "related", .value = V::Struct, .type = &T111},
     {.name = "reportingComponent", .value = V::String},
@@ -950,7 +958,7 @@ constexpr TypeInfo T87 = {"io.k8s.api.core.v1.NFSVolumeSource", F87};
 constexpr Field F88[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T201},
+    {.name = "metadata", .value = V::Struct, .type = &T209},
     {.name = "spec", .value = V::Struct, .type = &T90},
     {.name = "status", .value = V::Struct, .type = &T91},
 };
@@ -979,7 +987,7 @@ constexpr TypeInfo T91 = {"io.k8s.api.core.v1.NamespaceStatus", F91};
 constexpr Field F92[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T201},
+    {.name = "metadata", .value = V::Struct, .type = &T209},
     {.name = "spec", .value = V::Struct, .type = &T106},
     {.name = "status", .value = V::Struct, .type = &T107},
 };
@@ -1136,7 +1144,7 @@ constexpr TypeInfo T111 = {"io.k8s.api.core.v1.ObjectReference", F111, true};
 constexpr Field F112[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T201},
+    {.name = "metadata", .value = V::Struct, .type = &T209},
     {.name = "spec", .value = V::Struct, .type = &T114},
     {.name = "status", .value = V::Struct, .type = &T115},
 };
@@ -1157,7 +1165,7 @@ constexpr Field F114[] = {
     {.name = "dataSource", .value = V::Struct, .type = &T174},
     {.name = "dataSourceRef", .value = V::Struct, .type = &T175},
     {.name = "resources", .value = V::Struct, .type = &T181},
-    {.name = "selector", .value = V::Struct, .type = &T197},
+    {.name = "selector", .value = V::Struct, .type = &T205},
     {.name = "storageClassName", .value = V::String},
     {.name = "volumeAttributesClassName", .value = V::String},
     {.name = "volumeMode", .value = V::String},
@@ -1178,7 +1186,7 @@ constexpr Field F115[] = {
 constexpr TypeInfo T115 = {"io.k8s.api.core.v1.PersistentVolumeClaimStatus", F115};
 
 constexpr Field F116[] = {
-    {.name = "metadata", .value = V::Struct, .type = &T201},
+    {.name = "metadata", .value = V::Struct, .type = &T209},
     {.name = "spec", .value = V::Struct, .is_required = true, .type = &T114},
 };
 constexpr TypeInfo T116 = {"io.k8s.api.core.v1.PersistentVolumeClaimTemplate", F116};
@@ -1198,7 +1206,7 @@ constexpr TypeInfo T118 = {"io.k8s.api.core.v1.PhotonPersistentDiskVolumeSource"
 constexpr Field F119[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T201},
+    {.name = "metadata", .value = V::Struct, .type = &T209},
     {.name = "spec", .value = V::Struct, .type = &T136},
     {.name = "status", .value = V::Struct, .type = &T137},
 };
@@ -1211,10 +1219,10 @@ constexpr Field F120[] = {
 constexpr TypeInfo T120 = {"io.k8s.api.core.v1.PodAffinity", F120};
 
 constexpr Field F121[] = {
-    {.name = "labelSelector", .value = V::Struct, .type = &T197},
+    {.name = "labelSelector", .value = V::Struct, .type = &T205},
     {.name = "matchLabelKeys", .value = V::String, .shape = S::List},
     {.name = "mismatchLabelKeys", .value = V::String, .shape = S::List},
-    {.name = "namespaceSelector", .value = V::Struct, .type = &T197},
+    {.name = "namespaceSelector", .value = V::Struct, .type = &T205},
     {.name = "namespaces", .value = V::String, .shape = S::List},
     {.name = "topologyKey", .value = V::String, .is_required = true},
 };
@@ -1394,7 +1402,7 @@ constexpr Field F137[] = {
 constexpr TypeInfo T137 = {"io.k8s.api.core.v1.PodStatus", F137};
 
 constexpr Field F138[] = {
-    {.name = "metadata", .value = V::Struct, .type = &T201},
+    {.name = "metadata", .value = V::Struct, .type = &T209},
     {.name = "spec", .value = V::Struct, .type = &T136},
 };
 constexpr TypeInfo T138 = {"io.k8s.api.core.v1.PodTemplateSpec", F138};
@@ -1527,7 +1535,7 @@ constexpr Field F154[] = {
     {.name = "data", .value = V::Bytes, .shape = S::Map},
     {.name = "immutable", .value = V::Bool},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T201},
+    {.name = "metadata", .value = V::Struct, .type = &T209},
     {.name = "stringData", .value = V::String, .shape = S::Map},
     {.name = "type", .value = V::String},
 };
@@ -1580,7 +1588,7 @@ constexpr TypeInfo T159 = {"io.k8s.api.core.v1.SecurityContext", F159};
 constexpr Field F160[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T201},
+    {.name = "metadata", .value = V::Struct, .type = &T209},
     {.name = "spec", .value = V::Struct, .type = &T164},
     {.name = "status", .value = V::Struct, .type = &T165},
 };
@@ -1591,7 +1599,7 @@ constexpr Field F161[] = {
     {.name = "automountServiceAccountToken", .value = V::Bool},
     {.name = "imagePullSecrets", .value = V::Struct, .shape = S::List, .type = &T85},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T201},
+    {.name = "metadata", .value = V::Struct, .type = &T209},
     {.name = "secrets", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "name", .list_map_keys = "name", .type = &T111},
 };
 constexpr TypeInfo T161 = {"io.k8s.api.core.v1.ServiceAccount", F161};
@@ -1638,7 +1646,7 @@ constexpr Field F164[] = {
 constexpr TypeInfo T164 = {"io.k8s.api.core.v1.ServiceSpec", F164};
 
 constexpr Field F165[] = {
-    {.name = "conditions", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "type", .list_map_keys = "type", .type = &T195},
+    {.name = "conditions", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "type", .list_map_keys = "type", .type = &T203},
     {.name = "loadBalancer", .value = V::Struct, .type = &T84},
 };
 constexpr TypeInfo T165 = {"io.k8s.api.core.v1.ServiceStatus", F165};
@@ -1692,7 +1700,7 @@ constexpr Field F172[] = {
 constexpr TypeInfo T172 = {"io.k8s.api.core.v1.Toleration", F172};
 
 constexpr Field F173[] = {
-    {.name = "labelSelector", .value = V::Struct, .type = &T197},
+    {.name = "labelSelector", .value = V::Struct, .type = &T205},
     {.name = "matchLabelKeys", .value = V::String, .shape = S::List},
     {.name = "maxSkew", .value = V::Int32, .is_required = true},
     {.name = "minDomains", .value = V::Int32},
@@ -1860,7 +1868,7 @@ constexpr Field F190[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "endpoints", .value = V::Struct, .shape = S::List, .type = &T186},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T201},
+    {.name = "metadata", .value = V::Struct, .type = &T209},
     {.name = "ports", .value = V::Struct, .shape = S::List, .type = &T189},
 };
 constexpr TypeInfo T190 = {"io.k8s.api.discovery.v1.EndpointSlice", F190};
@@ -1884,7 +1892,7 @@ constexpr Field F193[] = {
     {.name = "deprecatedSource", .value = V::Struct, .type = &T61},
     {.name = "eventTime", .value = V::MicroTime, .is_required = true},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T201},
+    {.name = "metadata", .value = V::Struct, .type = &T209},
     {.name = "note", .value = V::String},
     {.name = "reason", .value = V::String},
     {.name = "regarding", .value = V::Struct, .type = &T111},
@@ -1903,6 +1911,70 @@ constexpr Field F194[] = {
 constexpr TypeInfo T194 = {"io.k8s.api.events.v1.EventSeries", F194};
 
 constexpr Field F195[] = {
+    {.name = "clusterRoleSelectors", .value = V::Struct, .shape = S::List, .type = &T205},
+};
+constexpr TypeInfo T195 = {"io.k8s.api.rbac.v1.AggregationRule", F195};
+
+constexpr Field F196[] = {
+    {.name = "aggregationRule", .value = V::Struct, .type = &T195},
+    {.name = "apiVersion", .value = V::String},
+    {.name = "kind", .value = V::String},
+    {.name = "metadata", .value = V::Struct, .type = &T209},
+    {.name = "rules", .value = V::Struct, .shape = S::List, .type = &T198},
+};
+constexpr TypeInfo T196 = {"io.k8s.api.rbac.v1.ClusterRole", F196};
+
+constexpr Field F197[] = {
+    {.name = "apiVersion", .value = V::String},
+    {.name = "kind", .value = V::String},
+    {.name = "metadata", .value = V::Struct, .type = &T209},
+    {.name = "roleRef", .value = V::Struct, .is_required = true, .type = &T201},
+    {.name = "subjects", .value = V::Struct, .shape = S::List, .type = &T202},
+};
+constexpr TypeInfo T197 = {"io.k8s.api.rbac.v1.ClusterRoleBinding", F197};
+
+constexpr Field F198[] = {
+    {.name = "apiGroups", .value = V::String, .shape = S::List},
+    {.name = "nonResourceURLs", .value = V::String, .shape = S::List},
+    {.name = "resourceNames", .value = V::String, .shape = S::List},
+    {.name = "resources", .value = V::String, .shape = S::List},
+    {.name = "verbs", .value = V::String, .shape = S::List, .is_required = true},
+};
+constexpr TypeInfo T198 = {"io.k8s.api.rbac.v1.PolicyRule", F198};
+
+constexpr Field F199[] = {
+    {.name = "apiVersion", .value = V::String},
+    {.name = "kind", .value = V::String},
+    {.name = "metadata", .value = V::Struct, .type = &T209},
+    {.name = "rules", .value = V::Struct, .shape = S::List, .type = &T198},
+};
+constexpr TypeInfo T199 = {"io.k8s.api.rbac.v1.Role", F199};
+
+constexpr Field F200[] = {
+    {.name = "apiVersion", .value = V::String},
+    {.name = "kind", .value = V::String},
+    {.name = "metadata", .value = V::Struct, .type = &T209},
+    {.name = "roleRef", .value = V::Struct, .is_required = true, .type = &T201},
+    {.name = "subjects", .value = V::Struct, .shape = S::List, .type = &T202},
+};
+constexpr TypeInfo T200 = {"io.k8s.api.rbac.v1.RoleBinding", F200};
+
+constexpr Field F201[] = {
+    {.name = "apiGroup", .value = V::String},
+    {.name = "kind", .value = V::String, .is_required = true},
+    {.name = "name", .value = V::String, .is_required = true},
+};
+constexpr TypeInfo T201 = {"io.k8s.api.rbac.v1.RoleRef", F201, true};
+
+constexpr Field F202[] = {
+    {.name = "apiGroup", .value = V::String},
+    {.name = "kind", .value = V::String, .is_required = true},
+    {.name = "name", .value = V::String, .is_required = true},
+    {.name = "namespace", .value = V::String},
+};
+constexpr TypeInfo T202 = {"io.k8s.api.rbac.v1.Subject", F202, true};
+
+constexpr Field F203[] = {
     {.name = "lastTransitionTime", .value = V::Time, .is_required = true},
     {.name = "message", .value = V::String, .is_required = true},
     {.name = "observedGeneration", .value = V::Int64},
@@ -1910,43 +1982,43 @@ constexpr Field F195[] = {
     {.name = "status", .value = V::String, .is_required = true},
     {.name = "type", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T195 = {"io.k8s.apimachinery.pkg.apis.meta.v1.Condition", F195};
+constexpr TypeInfo T203 = {"io.k8s.apimachinery.pkg.apis.meta.v1.Condition", F203};
 
-constexpr Field F196[] = {
+constexpr Field F204[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "dryRun", .value = V::String, .shape = S::List},
     {.name = "gracePeriodSeconds", .value = V::Int64},
     {.name = "ignoreStoreReadErrorWithClusterBreakingPotential", .value = V::Bool},
     {.name = "kind", .value = V::String},
     {.name = "orphanDependents", .value = V::Bool},
-    {.name = "preconditions", .value = V::Struct, .type = &T203},
+    {.name = "preconditions", .value = V::Struct, .type = &T211},
     {.name = "propagationPolicy", .value = V::String},
 };
-constexpr TypeInfo T196 = {"io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions", F196};
+constexpr TypeInfo T204 = {"io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions", F204};
 
-constexpr Field F197[] = {
-    {.name = "matchExpressions", .value = V::Struct, .shape = S::List, .type = &T198},
+constexpr Field F205[] = {
+    {.name = "matchExpressions", .value = V::Struct, .shape = S::List, .type = &T206},
     {.name = "matchLabels", .value = V::String, .shape = S::Map},
 };
-constexpr TypeInfo T197 = {"io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector", F197, true};
+constexpr TypeInfo T205 = {"io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector", F205, true};
 
-constexpr Field F198[] = {
+constexpr Field F206[] = {
     {.name = "key", .value = V::String, .is_required = true},
     {.name = "operator", .value = V::String, .is_required = true},
     {.name = "values", .value = V::String, .shape = S::List},
 };
-constexpr TypeInfo T198 = {"io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement", F198};
+constexpr TypeInfo T206 = {"io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement", F206};
 
-constexpr Field F199[] = {
+constexpr Field F207[] = {
     {.name = "continue", .value = V::String},
     {.name = "remainingItemCount", .value = V::Int64},
     {.name = "resourceVersion", .value = V::String},
     {.name = "selfLink", .value = V::String},
-    {.name = "shardInfo", .value = V::Struct, .type = &T204},
+    {.name = "shardInfo", .value = V::Struct, .type = &T212},
 };
-constexpr TypeInfo T199 = {"io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta", F199};
+constexpr TypeInfo T207 = {"io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta", F207};
 
-constexpr Field F200[] = {
+constexpr Field F208[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "fieldsType", .value = V::String},
     {.name = "fieldsV1", .value = V::Any},
@@ -1955,9 +2027,9 @@ constexpr Field F200[] = {
     {.name = "subresource", .value = V::String},
     {.name = "time", .value = V::Time},
 };
-constexpr TypeInfo T200 = {"io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry", F200};
+constexpr TypeInfo T208 = {"io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry", F208};
 
-constexpr Field F201[] = {
+constexpr Field F209[] = {
     {.name = "annotations", .value = V::String, .shape = S::Map},
     {.name = "creationTimestamp", .value = V::Time},
     {.name = "deletionGracePeriodSeconds", .value = V::Int64},
@@ -1966,17 +2038,17 @@ constexpr Field F201[] = {
     {.name = "generateName", .value = V::String},
     {.name = "generation", .value = V::Int64},
     {.name = "labels", .value = V::String, .shape = S::Map},
-    {.name = "managedFields", .value = V::Struct, .shape = S::List, .type = &T200},
+    {.name = "managedFields", .value = V::Struct, .shape = S::List, .type = &T208},
     {.name = "name", .value = V::String},
     {.name = "namespace", .value = V::String},
-    {.name = "ownerReferences", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "uid", .list_map_keys = "uid", .type = &T202},
+    {.name = "ownerReferences", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "uid", .list_map_keys = "uid", .type = &T210},
     {.name = "resourceVersion", .value = V::String},
     {.name = "selfLink", .value = V::String},
     {.name = "uid", .value = V::String},
 };
-constexpr TypeInfo T201 = {"io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", F201};
+constexpr TypeInfo T209 = {"io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", F209};
 
-constexpr Field F202[] = {
+constexpr Field F210[] = {
     {.name = "apiVersion", .value = V::String, .is_required = true},
     {.name = "blockOwnerDeletion", .value = V::Bool},
     {.name = "controller", .value = V::Bool},
@@ -1984,128 +2056,128 @@ constexpr Field F202[] = {
     {.name = "name", .value = V::String, .is_required = true},
     {.name = "uid", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T202 = {"io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference", F202, true};
+constexpr TypeInfo T210 = {"io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference", F210, true};
 
-constexpr Field F203[] = {
+constexpr Field F211[] = {
     {.name = "resourceVersion", .value = V::String},
     {.name = "uid", .value = V::String},
 };
-constexpr TypeInfo T203 = {"io.k8s.apimachinery.pkg.apis.meta.v1.Preconditions", F203};
+constexpr TypeInfo T211 = {"io.k8s.apimachinery.pkg.apis.meta.v1.Preconditions", F211};
 
-constexpr Field F204[] = {
+constexpr Field F212[] = {
     {.name = "selector", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T204 = {"io.k8s.apimachinery.pkg.apis.meta.v1.ShardInfo", F204};
+constexpr TypeInfo T212 = {"io.k8s.apimachinery.pkg.apis.meta.v1.ShardInfo", F212};
 
-constexpr Field F205[] = {
+constexpr Field F213[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "code", .value = V::Int32},
-    {.name = "details", .value = V::Struct, .type = &T207},
+    {.name = "details", .value = V::Struct, .type = &T215},
     {.name = "kind", .value = V::String},
     {.name = "message", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T199},
+    {.name = "metadata", .value = V::Struct, .type = &T207},
     {.name = "reason", .value = V::String},
     {.name = "status", .value = V::String},
 };
-constexpr TypeInfo T205 = {"io.k8s.apimachinery.pkg.apis.meta.v1.Status", F205};
+constexpr TypeInfo T213 = {"io.k8s.apimachinery.pkg.apis.meta.v1.Status", F213};
 
-constexpr Field F206[] = {
+constexpr Field F214[] = {
     {.name = "field", .value = V::String},
     {.name = "message", .value = V::String},
     {.name = "reason", .value = V::String},
 };
-constexpr TypeInfo T206 = {"io.k8s.apimachinery.pkg.apis.meta.v1.StatusCause", F206};
+constexpr TypeInfo T214 = {"io.k8s.apimachinery.pkg.apis.meta.v1.StatusCause", F214};
 
-constexpr Field F207[] = {
-    {.name = "causes", .value = V::Struct, .shape = S::List, .type = &T206},
+constexpr Field F215[] = {
+    {.name = "causes", .value = V::Struct, .shape = S::List, .type = &T214},
     {.name = "group", .value = V::String},
     {.name = "kind", .value = V::String},
     {.name = "name", .value = V::String},
     {.name = "retryAfterSeconds", .value = V::Int32},
     {.name = "uid", .value = V::String},
 };
-constexpr TypeInfo T207 = {"io.k8s.apimachinery.pkg.apis.meta.v1.StatusDetails", F207};
+constexpr TypeInfo T215 = {"io.k8s.apimachinery.pkg.apis.meta.v1.StatusDetails", F215};
 
-constexpr Field F208[] = {
+constexpr Field F216[] = {
     {.name = "jobIndex", .value = V::Int64},
     {.name = "podIndex", .value = V::Int64},
     {.name = "replicatedJob", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T208 = {"io.x-k8s.jobset.v1alpha2.Coordinator", F208};
+constexpr TypeInfo T216 = {"io.x-k8s.jobset.v1alpha2.Coordinator", F216};
 
-constexpr Field F209[] = {
+constexpr Field F217[] = {
     {.name = "name", .value = V::String, .is_required = true},
     {.name = "status", .value = V::String, .is_required = true, .enum_values = "Ready|Complete"},
 };
-constexpr TypeInfo T209 = {"io.x-k8s.jobset.v1alpha2.DependsOn", F209};
+constexpr TypeInfo T217 = {"io.x-k8s.jobset.v1alpha2.DependsOn", F217};
 
-constexpr Field F210[] = {
+constexpr Field F218[] = {
     {.name = "maxRestarts", .value = V::Int32},
     {.name = "restartStrategy", .value = V::String, .enum_values = "Recreate|BlockingRecreate|InPlaceRestart"},
-    {.name = "rules", .value = V::Struct, .shape = S::List, .type = &T211},
+    {.name = "rules", .value = V::Struct, .shape = S::List, .type = &T219},
 };
-constexpr TypeInfo T210 = {"io.x-k8s.jobset.v1alpha2.FailurePolicy", F210};
+constexpr TypeInfo T218 = {"io.x-k8s.jobset.v1alpha2.FailurePolicy", F218};
 
-constexpr Field F211[] = {
+constexpr Field F219[] = {
     {.name = "action", .value = V::String, .is_required = true, .enum_values = "FailJobSet|RestartJobSet|RestartJobSetAndIgnoreMaxRestarts|RestartJob|RestartJobAndIgnoreMaxRestarts"},
     {.name = "name", .value = V::String, .is_required = true},
     {.name = "onJobFailureMessagePatterns", .value = V::String, .shape = S::List},
     {.name = "onJobFailureReasons", .value = V::String, .shape = S::List},
     {.name = "targetReplicatedJobs", .value = V::String, .shape = S::List},
 };
-constexpr TypeInfo T211 = {"io.x-k8s.jobset.v1alpha2.FailurePolicyRule", F211};
+constexpr TypeInfo T219 = {"io.x-k8s.jobset.v1alpha2.FailurePolicyRule", F219};
 
-constexpr Field F212[] = {
+constexpr Field F220[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T201},
-    {.name = "spec", .value = V::Struct, .type = &T213},
-    {.name = "status", .value = V::Struct, .type = &T214},
+    {.name = "metadata", .value = V::Struct, .type = &T209},
+    {.name = "spec", .value = V::Struct, .type = &T221},
+    {.name = "status", .value = V::Struct, .type = &T222},
 };
-constexpr TypeInfo T212 = {"io.x-k8s.jobset.v1alpha2.JobSet", F212};
+constexpr TypeInfo T220 = {"io.x-k8s.jobset.v1alpha2.JobSet", F220};
 
-constexpr Field F213[] = {
-    {.name = "coordinator", .value = V::Struct, .type = &T208},
-    {.name = "failurePolicy", .value = V::Struct, .type = &T210},
+constexpr Field F221[] = {
+    {.name = "coordinator", .value = V::Struct, .type = &T216},
+    {.name = "failurePolicy", .value = V::Struct, .type = &T218},
     {.name = "managedBy", .value = V::String},
-    {.name = "network", .value = V::Struct, .type = &T215},
-    {.name = "replicatedJobs", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "name", .type = &T216},
-    {.name = "startupPolicy", .value = V::Struct, .type = &T218},
-    {.name = "successPolicy", .value = V::Struct, .type = &T219},
+    {.name = "network", .value = V::Struct, .type = &T223},
+    {.name = "replicatedJobs", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "name", .type = &T224},
+    {.name = "startupPolicy", .value = V::Struct, .type = &T226},
+    {.name = "successPolicy", .value = V::Struct, .type = &T227},
     {.name = "suspend", .value = V::Bool},
     {.name = "ttlSecondsAfterFinished", .value = V::Int32},
-    {.name = "volumeClaimPolicies", .value = V::Struct, .shape = S::List, .type = &T220},
+    {.name = "volumeClaimPolicies", .value = V::Struct, .shape = S::List, .type = &T228},
 };
-constexpr TypeInfo T213 = {"io.x-k8s.jobset.v1alpha2.JobSetSpec", F213};
+constexpr TypeInfo T221 = {"io.x-k8s.jobset.v1alpha2.JobSetSpec", F221};
 
-constexpr Field F214[] = {
-    {.name = "conditions", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "type", .type = &T195},
+constexpr Field F222[] = {
+    {.name = "conditions", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "type", .type = &T203},
     {.name = "currentInPlaceRestartAttempt", .value = V::Int32},
     {.name = "previousInPlaceRestartAttempt", .value = V::Int32},
-    {.name = "replicatedJobsStatus", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "name", .type = &T217},
+    {.name = "replicatedJobsStatus", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "name", .type = &T225},
     {.name = "restarts", .value = V::Int32},
     {.name = "restartsCountTowardsMax", .value = V::Int32},
     {.name = "terminalState", .value = V::String},
 };
-constexpr TypeInfo T214 = {"io.x-k8s.jobset.v1alpha2.JobSetStatus", F214};
+constexpr TypeInfo T222 = {"io.x-k8s.jobset.v1alpha2.JobSetStatus", F222};
 
-constexpr Field F215[] = {
+constexpr Field F223[] = {
     {.name = "enableDNSHostnames", .value = V::Bool},
     {.name = "publishNotReadyAddresses", .value = V::Bool},
     {.name = "subdomain", .value = V::String},
 };
-constexpr TypeInfo T215 = {"io.x-k8s.jobset.v1alpha2.Network", F215};
+constexpr TypeInfo T223 = {"io.x-k8s.jobset.v1alpha2.Network", F223};
 
-constexpr Field F216[] = {
-    {.name = "dependsOn", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "name", .type = &T209},
+constexpr Field F224[] = {
+    {.name = "dependsOn", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "name", .type = &T217},
     {.name = "groupName", .value = V::String},
     {.name = "name", .value = V::String, .is_required = true},
     {.name = "replicas", .value = V::Int32},
     {.name = "template", .value = V::Struct, .is_required = true, .type = &T7},
 };
-constexpr TypeInfo T216 = {"io.x-k8s.jobset.v1alpha2.ReplicatedJob", F216};
+constexpr TypeInfo T224 = {"io.x-k8s.jobset.v1alpha2.ReplicatedJob", F224};
 
-constexpr Field F217[] = {
+constexpr Field F225[] = {
     {.name = "active", .value = V::Int32, .is_required = true},
     {.name = "failed", .value = V::Int32, .is_required = true},
     {.name = "jobRestarts", .value = V::Int32, .shape = S::List},
@@ -2115,29 +2187,29 @@ constexpr Field F217[] = {
     {.name = "succeeded", .value = V::Int32, .is_required = true},
     {.name = "suspended", .value = V::Int32, .is_required = true},
 };
-constexpr TypeInfo T217 = {"io.x-k8s.jobset.v1alpha2.ReplicatedJobStatus", F217};
+constexpr TypeInfo T225 = {"io.x-k8s.jobset.v1alpha2.ReplicatedJobStatus", F225};
 
-constexpr Field F218[] = {
+constexpr Field F226[] = {
     {.name = "startupPolicyOrder", .value = V::String, .is_required = true, .enum_values = "AnyOrder|InOrder"},
 };
-constexpr TypeInfo T218 = {"io.x-k8s.jobset.v1alpha2.StartupPolicy", F218};
+constexpr TypeInfo T226 = {"io.x-k8s.jobset.v1alpha2.StartupPolicy", F226};
 
-constexpr Field F219[] = {
+constexpr Field F227[] = {
     {.name = "operator", .value = V::String, .is_required = true, .enum_values = "All|Any"},
     {.name = "targetReplicatedJobs", .value = V::String, .shape = S::List},
 };
-constexpr TypeInfo T219 = {"io.x-k8s.jobset.v1alpha2.SuccessPolicy", F219};
+constexpr TypeInfo T227 = {"io.x-k8s.jobset.v1alpha2.SuccessPolicy", F227};
 
-constexpr Field F220[] = {
-    {.name = "retentionPolicy", .value = V::Struct, .type = &T221},
+constexpr Field F228[] = {
+    {.name = "retentionPolicy", .value = V::Struct, .type = &T229},
     {.name = "templates", .value = V::Struct, .shape = S::List, .type = &T112},
 };
-constexpr TypeInfo T220 = {"io.x-k8s.jobset.v1alpha2.VolumeClaimPolicy", F220};
+constexpr TypeInfo T228 = {"io.x-k8s.jobset.v1alpha2.VolumeClaimPolicy", F228};
 
-constexpr Field F221[] = {
+constexpr Field F229[] = {
     {.name = "whenDeleted", .value = V::String, .enum_values = "Delete|Retain"},
 };
-constexpr TypeInfo T221 = {"io.x-k8s.jobset.v1alpha2.VolumeClaimRetentionPolicy", F221};
+constexpr TypeInfo T229 = {"io.x-k8s.jobset.v1alpha2.VolumeClaimRetentionPolicy", F229};
 
 constexpr const TypeInfo* kTypes[] = {
     &T0, &T1, &T2, &T3, &T4, &T5, &T6, &T7, &T8, &T9, &T10, &T11, &T12, &T13, &T14, &T15, &T16, &T17, &T18, &T19, 
@@ -2151,7 +2223,7 @@ constexpr const TypeInfo* kTypes[] = {
     &T160, &T161, &T162, &T163, &T164, &T165, &T166, &T167, &T168, &T169, &T170, &T171, &T172, &T173, &T174, &T175, &T176, &T177, &T178, &T179, 
     &T180, &T181, &T182, &T183, &T184, &T185, &T186, &T187, &T188, &T189, &T190, &T191, &T192, &T193, &T194, &T195, &T196, &T197, &T198, &T199, 
     &T200, &T201, &T202, &T203, &T204, &T205, &T206, &T207, &T208, &T209, &T210, &T211, &T212, &T213, &T214, &T215, &T216, &T217, &T218, &T219, 
-    &T220, &T221
+    &T220, &T221, &T222, &T223, &T224, &T225, &T226, &T227, &T228, &T229
 };
 
 }  // namespace

@@ -1252,6 +1252,46 @@ constexpr WireField W194[] = {
     {2, "lastObservedTime", -1, false},
 };
 constexpr WireField W195[] = {
+    {1, "clusterRoleSelectors", -1, true},
+};
+constexpr WireField W196[] = {
+    {1, "metadata", -1, true},
+    {2, "rules", -1, false},
+    {3, "aggregationRule", -1, false},
+};
+constexpr WireField W197[] = {
+    {1, "metadata", -1, true},
+    {2, "subjects", -1, true},
+    {3, "roleRef", -1, false},
+};
+constexpr WireField W198[] = {
+    {1, "verbs", -1, false},
+    {2, "apiGroups", -1, true},
+    {3, "resources", -1, true},
+    {4, "resourceNames", -1, true},
+    {5, "nonResourceURLs", -1, true},
+};
+constexpr WireField W199[] = {
+    {1, "metadata", -1, true},
+    {2, "rules", -1, false},
+};
+constexpr WireField W200[] = {
+    {1, "metadata", -1, true},
+    {2, "subjects", -1, true},
+    {3, "roleRef", -1, false},
+};
+constexpr WireField W201[] = {
+    {1, "apiGroup", -1, false},
+    {2, "kind", -1, false},
+    {3, "name", -1, false},
+};
+constexpr WireField W202[] = {
+    {1, "kind", -1, false},
+    {2, "apiGroup", -1, true},
+    {3, "name", -1, false},
+    {4, "namespace", -1, true},
+};
+constexpr WireField W203[] = {
     {1, "type", -1, false},
     {2, "status", -1, false},
     {3, "observedGeneration", -1, true},
@@ -1259,7 +1299,7 @@ constexpr WireField W195[] = {
     {5, "reason", -1, false},
     {6, "message", -1, false},
 };
-constexpr WireField W196[] = {
+constexpr WireField W204[] = {
     {1, "gracePeriodSeconds", -1, false},
     {2, "preconditions", -1, false},
     {3, "orphanDependents", -1, false},
@@ -1267,23 +1307,23 @@ constexpr WireField W196[] = {
     {5, "dryRun", -1, true},
     {6, "ignoreStoreReadErrorWithClusterBreakingPotential", -1, false},
 };
-constexpr WireField W197[] = {
+constexpr WireField W205[] = {
     {1, "matchLabels", -1, true},
     {2, "matchExpressions", -1, true},
 };
-constexpr WireField W198[] = {
+constexpr WireField W206[] = {
     {1, "key", -1, false},
     {2, "operator", -1, false},
     {3, "values", -1, true},
 };
-constexpr WireField W199[] = {
+constexpr WireField W207[] = {
     {1, "selfLink", -1, true},
     {2, "resourceVersion", -1, true},
     {3, "continue", -1, true},
     {4, "remainingItemCount", -1, false},
     {5, "shardInfo", -1, false},
 };
-constexpr WireField W200[] = {
+constexpr WireField W208[] = {
     {1, "manager", -1, true},
     {2, "operation", -1, true},
     {3, "apiVersion", -1, true},
@@ -1292,7 +1332,7 @@ constexpr WireField W200[] = {
     {7, "fieldsV1", -1, false},
     {8, "subresource", -1, true},
 };
-constexpr WireField W201[] = {
+constexpr WireField W209[] = {
     {1, "name", -1, true},
     {2, "generateName", -1, true},
     {3, "namespace", -1, true},
@@ -1309,7 +1349,7 @@ constexpr WireField W201[] = {
     {14, "finalizers", -1, true},
     {17, "managedFields", -1, true},
 };
-constexpr WireField W202[] = {
+constexpr WireField W210[] = {
     {1, "kind", -1, false},
     {3, "name", -1, false},
     {4, "uid", -1, false},
@@ -1317,14 +1357,14 @@ constexpr WireField W202[] = {
     {6, "controller", -1, false},
     {7, "blockOwnerDeletion", -1, false},
 };
-constexpr WireField W203[] = {
+constexpr WireField W211[] = {
     {1, "uid", -1, false},
     {2, "resourceVersion", -1, false},
 };
-constexpr WireField W204[] = {
+constexpr WireField W212[] = {
     {1, "selector", -1, false},
 };
-constexpr WireField W205[] = {
+constexpr WireField W213[] = {
     {1, "metadata", -1, true},
     {2, "status", -1, true},
     {3, "message", -1, true},
@@ -1332,12 +1372,12 @@ constexpr WireField W205[] = {
     {5, "details", -1, false},
     {6, "code", -1, true},
 };
-constexpr WireField W206[] = {
+constexpr WireField W214[] = {
     {1, "reason", -1, true},
     {2, "message", -1, true},
     {3, "field", -1, true},
 };
-constexpr WireField W207[] = {
+constexpr WireField W215[] = {
     {1, "name", -1, true},
     {2, "group", -1, true},
     {3, "kind", -1, true},
@@ -1542,19 +1582,27 @@ constexpr WireMessage kMessages[] = {
     {"io.k8s.api.discovery.v1.ForZone", W192},
     {"io.k8s.api.events.v1.Event", W193},
     {"io.k8s.api.events.v1.EventSeries", W194},
-    {"io.k8s.apimachinery.pkg.apis.meta.v1.Condition", W195},
-    {"io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions", W196},
-    {"io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector", W197},
-    {"io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement", W198},
-    {"io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta", W199},
-    {"io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry", W200},
-    {"io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", W201},
-    {"io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference", W202},
-    {"io.k8s.apimachinery.pkg.apis.meta.v1.Preconditions", W203},
-    {"io.k8s.apimachinery.pkg.apis.meta.v1.ShardInfo", W204},
-    {"io.k8s.apimachinery.pkg.apis.meta.v1.Status", W205},
-    {"io.k8s.apimachinery.pkg.apis.meta.v1.StatusCause", W206},
-    {"io.k8s.apimachinery.pkg.apis.meta.v1.StatusDetails", W207},
+    {"io.k8s.api.rbac.v1.AggregationRule", W195},
+    {"io.k8s.api.rbac.v1.ClusterRole", W196},
+    {"io.k8s.api.rbac.v1.ClusterRoleBinding", W197},
+    {"io.k8s.api.rbac.v1.PolicyRule", W198},
+    {"io.k8s.api.rbac.v1.Role", W199},
+    {"io.k8s.api.rbac.v1.RoleBinding", W200},
+    {"io.k8s.api.rbac.v1.RoleRef", W201},
+    {"io.k8s.api.rbac.v1.Subject", W202},
+    {"io.k8s.apimachinery.pkg.apis.meta.v1.Condition", W203},
+    {"io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions", W204},
+    {"io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector", W205},
+    {"io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement", W206},
+    {"io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta", W207},
+    {"io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry", W208},
+    {"io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", W209},
+    {"io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference", W210},
+    {"io.k8s.apimachinery.pkg.apis.meta.v1.Preconditions", W211},
+    {"io.k8s.apimachinery.pkg.apis.meta.v1.ShardInfo", W212},
+    {"io.k8s.apimachinery.pkg.apis.meta.v1.Status", W213},
+    {"io.k8s.apimachinery.pkg.apis.meta.v1.StatusCause", W214},
+    {"io.k8s.apimachinery.pkg.apis.meta.v1.StatusDetails", W215},
 };
 
 }  // namespace
