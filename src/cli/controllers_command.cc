@@ -43,7 +43,9 @@ base::Status keep_only(const std::vector<std::string>& only, Reconcilers& all) {
 base::Status run(os::OsWorld& os, const std::string& kubeconfig, const std::string& context,
                  const std::vector<std::string>& only) {
   world::World& world = os.world();
-  Reconcilers reconcilers = control::make_reconcilers(world.clock.now());
+  // A kube-apiserver has an --event-ttl of its own.
+  Reconcilers reconcilers =
+      control::make_reconcilers(world.clock.now(), {.event_ttl = std::nullopt});
   PELTON_TRY(keep_only(only, reconcilers));
   PELTON_ASSIGN(const client::Kubeconfig config,
                 client::load_kubeconfig(world.files, kubeconfig, context));

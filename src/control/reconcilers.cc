@@ -2,12 +2,14 @@
 #include "control/reconcilers.h"
 
 #include "control/endpoint_slice_reconciler.h"
+#include "control/event_reconciler.h"
 #include "control/garbage_reconciler.h"
 #include "control/job_reconciler.h"
 #include "control/jobset_reconciler.h"
 #include "control/namespace_reconciler.h"
 #include "control/node_lifecycle_reconciler.h"
 #include "control/scheduler_reconciler.h"
+#include "control/service_account_reconciler.h"
 
 namespace pelton::control {
 
@@ -22,6 +24,8 @@ std::vector<std::unique_ptr<Reconciler>> make_reconcilers(base::Instant now,
   all.push_back(std::make_unique<NodeLifecycleReconciler>(options.node_lifecycle));
   all.push_back(std::make_unique<GarbageReconciler>());
   all.push_back(std::make_unique<NamespaceReconciler>());
+  all.push_back(std::make_unique<ServiceAccountReconciler>());
+  if (options.event_ttl) all.push_back(std::make_unique<EventReconciler>(*options.event_ttl));
   return all;
 }
 
