@@ -57,7 +57,7 @@ int run_agent(int argc, char** argv) {
                   "The agent of one node of an embedded cluster, in the foreground. 'pelton up' "
                   "starts one per node.",
                   "  pelton agent --data-dir /tmp/pelton --node node-0\n");
-  options.text("--data-dir", path, "the cluster's data directory");
+  options.text("--data-dir", path, "the cluster's data directory", Values::directories());
   options.text("--node", node, "which machine of the park this is");
   if (auto code = options.parse(argc, argv)) return *code;
   os::raise_open_files_limit();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/strings.h"
 #include "cli/options.h"
 #include "cli/verbs.h"
 #include "client/https.h"
@@ -18,19 +19,26 @@ namespace {
 
 using Reconcilers = std::vector<std::unique_ptr<control::Reconciler>>;
 
+std::vector<std::string> names_of(const Reconcilers& reconcilers) {
+  std::vector<std::string> names;
+  for (const auto& reconciler : reconcilers) names.emplace_back(reconciler->name());
+  return names;
+}
+
+std::vector<std::string> known_names() {
+  return names_of(control::make_reconcilers(base::Instant()));
+}
+
 /// Keeps those that `only` names; all where it names none. InvalidArgument names one unknown.
 base::Status keep_only(const std::vector<std::string>& only, Reconcilers& all) {
-  std::string known;
-  for (const auto& reconciler : all) {
-    known += (known.empty() ? "" : ", ") + std::string(reconciler->name());
-  }
   for (const std::string& wanted : only) {
     const bool is_known = std::any_of(all.begin(), all.end(), [&](const auto& reconciler) {
       return reconciler->name() == wanted;
     });
     if (!is_known) {
       return {base::Code::InvalidArgument,
-              fmt::format("--only {}: there is no such controller. There are: {}", wanted, known)};
+              fmt::format("--only {}: there is no such controller. There are: {}", wanted,
+                          base::join(names_of(all), ", "))};
     }
   }
   if (only.empty()) return base::ok();
@@ -69,9 +77,10 @@ int run_controllers(int argc, char** argv) {
                   "them already, choose with --only. One process at a time: there is no election.",
                   "  pelton controllers --kubeconfig ~/.kube/config --only jobset-controller\n"
                   "  pelton controllers --kubeconfig cluster.yaml --context test\n");
-  options.text("--kubeconfig", kubeconfig, "how to reach the server (required)");
+  options.text("--kubeconfig", kubeconfig, "how to reach the server (required)", Values::files());
   options.text("--context", context, "of that file; by default its current-context");
-  options.texts("--only", only, "a controller to run, may be repeated; by default all");
+  options.texts("--only", only, "a controller to run, may be repeated; by default all",
+                Values::one_of(known_names()));
   if (auto code = options.parse(argc, argv)) return *code;
   if (kubeconfig.empty()) {
     fmt::print(stderr, "pelton controllers: --kubeconfig FILE is required; see --help\n");

@@ -53,7 +53,7 @@ int run_down(int argc, char** argv) {
   Options options("pelton down", "Stops an embedded cluster: its pods, agents, server and network.",
                   "  pelton down                       # what was stored stays for the next up\n"
                   "  pelton down --data-dir /tmp/pelton --delete-data\n");
-  options.text("--data-dir", path, "the cluster's data directory");
+  options.text("--data-dir", path, "the cluster's data directory", Values::directories());
   options.toggle("--delete-data", is_deleting, "delete the data directory too");
   if (auto code = options.parse(argc, argv)) return *code;
   auto os = os::make_world({.log_level = base::Severity::Warning});

@@ -6,6 +6,7 @@
 
 #include "cli/admin_client.h"
 #include "cli/blocking.h"
+#include "cli/live_names.h"
 #include "cli/options.h"
 #include "cli/verbs.h"
 #include "decide/placement/explain.h"
@@ -84,11 +85,14 @@ int run_explain(int argc, char** argv) {
       "changes that would help, or where it is.",
       "  pelton explain pod train-workers-0-0-abcde\n"
       "  pelton explain pod web -n shop -o json\n");
-  options.positional("kind", chosen.kind, "pod");
-  options.positional("name", chosen.name, "its name");
-  options.text("-n,--namespace", chosen.namespace_name, "its namespace");
-  options.text("-o,--output", chosen.output, "json, or nothing for text");
-  options.text("--data-dir", chosen.data_dir, "the cluster's data directory");
+  options.positional("kind", chosen.kind, "pod", Values::one_of({"pod"}));
+  options.positional("name", chosen.name, "its name",
+                     live_names("Pod", chosen.data_dir, chosen.namespace_name));
+  options.text("-n,--namespace", chosen.namespace_name, "its namespace",
+               live_names("Namespace", chosen.data_dir));
+  options.text("-o,--output", chosen.output, "json, or nothing for text", Values::one_of({"json"}));
+  options.text("--data-dir", chosen.data_dir, "the cluster's data directory",
+               Values::directories());
   if (auto code = options.parse(argc, argv)) return *code;
   if (!chosen.output.empty() && chosen.output != "json") {
     fmt::print(stderr, "pelton explain: -o {}: the forms are text (no -o) and json; see --help\n",

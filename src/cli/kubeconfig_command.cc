@@ -16,9 +16,9 @@ int run_kubeconfig(int argc, char** argv) {
                   "Prints the path of an embedded cluster's kubeconfig, or the file itself.",
                   "  kubectl --kubeconfig \"$(pelton kubeconfig)\" get nodes\n"
                   "  pelton kubeconfig --show > cluster.yaml   # to carry it elsewhere\n");
-  options.text("--data-dir", path, "the cluster's data directory");
+  options.text("--data-dir", path, "the cluster's data directory", Values::directories());
   options.toggle("--show", show, "print the file instead of its path");
-  options.text("-o,--output", output, "json, or nothing for text");
+  options.text("-o,--output", output, "json, or nothing for text", Values::one_of({"json"}));
   if (auto code = options.parse(argc, argv)) return *code;
   if (!output.empty() && output != "json") {
     fmt::print(stderr, "pelton kubeconfig: -o {}: the forms are text (no -o) and json\n", output);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/run_command.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
 #include <vector>
 
+#include "cli/options.h"
 #include "launch/launcher.h"
 #include "launch/options.h"
 #include "launch/plan.h"
@@ -21,9 +23,39 @@ int refuse(const base::Status& status) {
   return kUsageError;
 }
 
+/// torchrun's other spelling: --nproc_per_node is --nproc-per-node.
+std::string with_dashes(std::string word) {
+  if (!word.starts_with("--")) return word;
+  const auto end =
+      word.begin() + static_cast<std::ptrdiff_t>(std::min(word.find('='), word.size()));
+  std::replace(word.begin(), end, '_', '-');
+  return word;
+}
+
+Completions complete_run(std::vector<std::string> words) {
+  Arguments arguments{.takes_command = true};
+  for (const launch::FlagDescription& flag : launch::describe_flags()) {
+    const bool is_advertised = !flag.help.empty();
+    Argument argument{flag.names, is_advertised ? flag.help : "accepted for torchrun's sake"};
+    argument.takes_value = !flag.value.empty();
+    if (flag.value == "DIR") {
+      argument.values = Values::directories();
+    } else if (!flag.choices.empty()) {
+      argument.values = Values::one_of(flag.choices);
+    }
+    arguments.flags.push_back(std::move(argument));
+  }
+  std::transform(words.begin(), words.end(), words.begin(), with_dashes);
+  return complete(arguments, words);
+}
+
 }  // namespace
 
 int run_run(int argc, char** argv) {
+  if (is_completing(argc, argv)) {
+    std::fputs(to_text(complete_run(words_after_verb(argc, argv))).c_str(), stdout);
+    return 0;
+  }
   launch::Surroundings around;
   around.environment = os::environment();
   const base::Result<launch::Options> options =

@@ -141,7 +141,7 @@ int run_server(int argc, char** argv) {
                   "The API server, controllers and name server of an embedded cluster, in the "
                   "foreground. 'pelton up' starts it.",
                   "  pelton server --data-dir /tmp/pelton\n");
-  options.text("--data-dir", path, "the cluster's data directory");
+  options.text("--data-dir", path, "the cluster's data directory", Values::directories());
   options.number("--port", port, "on 127.0.0.1; 0: as before, or a free one");
   options.toggle("--without-controllers", is_alone,
                  "the API server only: controllers run apart (pelton controllers), or not at all");

@@ -49,10 +49,11 @@ int run_sim(int argc, char** argv) {
                   "real store, API server and controllers under virtual time.",
                   "  pelton sim scenarios/calm.yaml\n"
                   "  pelton sim scenarios/gangs-under-faults.yaml --seed 7 --seeds 100\n");
-  options.positional("scenario", path, "a scenario file");
+  options.positional("scenario", path, "a scenario file", Values::files());
   options.number("--seed", seed, "the first seed; one seed is one history");
   options.number("--seeds", seeds, "how many, one after the other");
-  options.text("-o,--output", output, "json (one line per seed), or nothing for text");
+  options.text("-o,--output", output, "json (one line per seed), or nothing for text",
+               Values::one_of({"json"}));
   if (auto code = options.parse(argc, argv)) return *code;
   auto os = os::make_world({.log_level = base::Severity::Warning});
   auto text = os.ok() ? (*os)->world().files.read(path) : base::Result<std::string>(os.status());

@@ -72,8 +72,8 @@ int run_status(int argc, char** argv) {
   Options options("pelton status", "Shows an embedded cluster's processes and nodes.",
                   "  pelton status\n"
                   "  pelton status --data-dir /tmp/pelton -o json\n");
-  options.text("--data-dir", path, "the cluster's data directory");
-  options.text("-o,--output", output, "json, or nothing for text");
+  options.text("--data-dir", path, "the cluster's data directory", Values::directories());
+  options.text("-o,--output", output, "json, or nothing for text", Values::one_of({"json"}));
   if (auto code = options.parse(argc, argv)) return *code;
   if (!output.empty() && output != "json") {
     fmt::print(stderr, "pelton status: -o {}: the forms are text (no -o) and json; see --help\n",

@@ -186,8 +186,9 @@ int run_up(int argc, char** argv) {
       "  pelton up --nodes 4 --park examples/parks/small.yaml --data-dir /tmp/pelton\n"
       "  kubectl --kubeconfig \"$(pelton kubeconfig)\" get nodes\n");
   options.number("--nodes", chosen.nodes, "how many machines of the park to start; 0: all");
-  options.text("--park", chosen.park, "park file: machine types, zones, images");
-  options.text("--data-dir", chosen.data_dir, "where the cluster keeps everything");
+  options.text("--park", chosen.park, "park file: machine types, zones, images", Values::files());
+  options.text("--data-dir", chosen.data_dir, "where the cluster keeps everything",
+               Values::directories());
   options.number("--port", chosen.port,
                  "of the API server on 127.0.0.1; 0: as before, or a free one");
   if (auto code = options.parse(argc, argv)) return *code;

@@ -5,8 +5,10 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cli/container_shim_command.h"
+#include "cli/options.h"
 #include "cli/run_command.h"
 
 namespace pelton::cli {
@@ -27,6 +29,7 @@ constexpr Verb kVerbs[] = {
     {"explain", "say why a pod is where it is, or is not", run_explain},
     {"sim", "run a scenario under virtual time", run_sim},
     {"controllers", "run its controllers against any Kubernetes", run_controllers},
+    {"completion", "print what makes TAB complete in bash, zsh or fish", run_completion},
     {"server", "", run_server},
     {"agent", "", run_agent},
     {"container-shim", "", run_container_shim},
@@ -46,6 +49,35 @@ void list(std::FILE* to) {
              "  pelton VERB --help                       # options and examples of a verb\n");
 }
 
+const Verb* find_verb(std::string_view name) {
+  for (const Verb& verb : kVerbs) {
+    if (verb.name == name) return &verb;
+  }
+  return nullptr;
+}
+
+/// `pelton __complete WORD…`: the words after `pelton`, the last one being typed.
+int complete_line(int argc, char** argv) {
+  if (argc > 3) {
+    const Verb* verb = find_verb(argv[2]);
+    if (!verb || verb->summary.empty()) {
+      fmt::print("{}", to_text({}));
+      return 0;
+    }
+    std::string marker = kCompleting;
+    argv[2] = marker.data();
+    return verb->run(argc - 2, argv + 2);
+  }
+  std::vector<Candidate> words;
+  for (const Verb& verb : kVerbs) {
+    if (!verb.summary.empty()) words.push_back({std::string(verb.name), std::string(verb.summary)});
+  }
+  words.push_back({"help", "list the verbs"});
+  words.push_back({"version", "print the version"});
+  fmt::print("{}", to_text(matching(words, argc > 2 ? argv[2] : "")));
+  return 0;
+}
+
 }  // namespace
 
 int run(int argc, char** argv) {
@@ -58,9 +90,8 @@ int run(int argc, char** argv) {
     fmt::print("pelton {}\n", "0.1.0");
     return 0;
   }
-  for (const Verb& verb : kVerbs) {
-    if (verb.name == name) return verb.run(argc - 1, argv + 1);
-  }
+  if (name == kCompleting) return complete_line(argc, argv);
+  if (const Verb* verb = find_verb(name)) return verb->run(argc - 1, argv + 1);
   fmt::print(stderr, "pelton: there is no verb \"{}\"; 'pelton help' lists them\n", name);
   return 2;
 }

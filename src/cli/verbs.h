@@ -3,6 +3,7 @@
 //
 // Every run_X gets the arguments from the verb on (argv[0] is "pelton X") and returns the process's
 // exit code: 0 done, 1 failed (the message on stderr says what to do next), 2 wrong usage.
+// With kCompleting in argv[0] (cli/options.h) it prints what may stand next, and does nothing else.
 #pragma once
 
 namespace pelton::cli {
@@ -16,6 +17,7 @@ int run_kubeconfig(int argc, char** argv);
 int run_explain(int argc, char** argv);
 int run_sim(int argc, char** argv);
 int run_controllers(int argc, char** argv);
+int run_completion(int argc, char** argv);
 
 // Hidden: parts of an embedded cluster, started by `pelton up`.
 int run_server(int argc, char** argv);

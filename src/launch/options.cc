@@ -114,18 +114,19 @@ struct Flag {
   const char* value;  ///< what stands for the value in the help; nullptr: the flag takes none
   const char* help;   ///< nullptr: accepted and not advertised
   Status (*set)(Draft&, const std::string& value);
+  const char* choices = "";  ///< values that can be listed, with blanks between them
 };
 
 constexpr std::array kFlags = {
     Flag{"nnodes", "N", "how many nodes (pods) the group spans; default 1", set_nnodes},
     Flag{"nproc-per-node", "N", "processes on this node: a number, cpu or auto; default 1",
-         set_nproc},
+         set_nproc, "cpu auto"},
     Flag{"node-rank", "R", "this node's place from 0; default: JOB_COMPLETION_INDEX",
          set_node_rank},
     Flag{"master-addr", "HOST", "where rank 0 runs; default: pod 0 of this Job, by its DNS name",
          set_text<&Options::master_addr>},
     Flag{"master-port", "PORT", "default 29500; a free one on a single node", set_master_port},
-    Flag{"rdzv-backend", "NAME", "static or c10d: the same here", set_backend},
+    Flag{"rdzv-backend", "NAME", "static or c10d: the same here", set_backend, "static c10d"},
     Flag{"rdzv-endpoint", "HOST[:PORT]", "another way to give master-addr and master-port",
          set_endpoint},
     Flag{"rdzv-id", "ID", "TORCHELASTIC_RUN_ID", set_text<&Options::rdzv_id>},
@@ -142,7 +143,8 @@ constexpr std::array kFlags = {
     Flag{"role", "NAME", "ROLE_NAME; default \"default\"", set_text<&Options::role>},
     Flag{"log-dir", "DIR", "where --redirects puts ATTEMPT/LOCAL_RANK/{stdout,stderr}.log",
          set_text<&Options::log_dir>},
-    Flag{"redirects", "0-3", "1: stdout into log-dir, 2: stderr, 3: both", set_redirects},
+    Flag{"redirects", "0-3", "1: stdout into log-dir, 2: stderr, 3: both", set_redirects,
+         "0 1 2 3"},
     Flag{"grace-seconds", "N", "from SIGTERM to SIGKILL when the group is stopped; default 30",
          set_grace},
     Flag{"module", nullptr, "the command is a Python module",
@@ -171,11 +173,16 @@ const Flag* find_flag(std::string_view name) {
   return nullptr;
 }
 
+struct ShortName {
+  std::string_view short_name, long_name;
+};
+constexpr ShortName kShortNames[] = {{"-m", "module"}, {"-h", "help"}, {"-r", "redirects"}};
+
 /// The long name of what the user wrote: "-m" is "module".
 std::string_view long_name(std::string_view word) {
-  if (word == "-m") return "module";
-  if (word == "-h") return "help";
-  if (word == "-r") return "redirects";
+  for (const ShortName& name : kShortNames) {
+    if (word == name.short_name) return name.long_name;
+  }
   return word.starts_with("--") ? word.substr(2) : word;
 }
 
@@ -275,6 +282,24 @@ Result<Options> parse_options(const std::vector<std::string>& words, const Envir
   options.command.insert(options.command.end(), words.begin() + static_cast<std::ptrdiff_t>(next),
                          words.end());
   return options;
+}
+
+std::vector<FlagDescription> describe_flags() {
+  std::vector<FlagDescription> all;
+  for (const Flag& flag : kFlags) {
+    FlagDescription described;
+    for (const ShortName& name : kShortNames) {
+      if (name.long_name == flag.name) described.names.emplace_back(name.short_name);
+    }
+    described.names.push_back("--" + std::string(flag.name));
+    if (flag.value) described.value = flag.value;
+    if (flag.help) described.help = flag.help;
+    for (const std::string_view choice : base::split(flag.choices, ' ')) {
+      if (!choice.empty()) described.choices.emplace_back(choice);
+    }
+    all.push_back(std::move(described));
+  }
+  return all;
 }
 
 std::string options_help() {

@@ -38,6 +38,15 @@ struct Options {
 /// InvalidArgument names the flag, and what to give instead.
 base::Result<Options> parse_options(const std::vector<std::string>& words, const Environment& env);
 
+/// A flag as `pelton run --help` shows it, for completion in a shell.
+struct FlagDescription {
+  std::vector<std::string> names;    ///< {"-m", "--module"}
+  std::string value;                 ///< what stands for it: "N", "DIR"; empty: the flag takes none
+  std::vector<std::string> choices;  ///< values that can be listed
+  std::string help;                  ///< empty: accepted and not advertised
+};
+std::vector<FlagDescription> describe_flags();
+
 /// What `pelton run --help` prints.
 std::string options_help();
 
