@@ -147,7 +147,7 @@ TEST(CompleteLine, OffersVerbsButNotThoseThatAreHidden) {
 }
 
 TEST(CompleteLine, EveryVerbThatIsShownCompletesItsFlags) {
-  for (const char* verb : {"up", "down", "status", "run", "kubeconfig", "explain", "sim",
+  for (const char* verb : {"up", "down", "status", "top", "run", "kubeconfig", "explain", "sim",
                            "controllers", "completion"}) {
     EXPECT_NE(line({verb, "--he"}).find("--help\t"), std::string::npos) << verb;
   }

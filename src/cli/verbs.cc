@@ -24,6 +24,7 @@ constexpr Verb kVerbs[] = {
     {"up", "start an embedded cluster on this machine", run_up},
     {"down", "stop it; what it stored stays", run_down},
     {"status", "show its processes and nodes", run_status},
+    {"top", "watch its nodes, JobSets and pods", run_top},
     {"run", "launch a worker group, as torchrun does", run_run},
     {"kubeconfig", "print the path of its kubeconfig", run_kubeconfig},
     {"explain", "say why a pod is where it is, or is not", run_explain},

@@ -13,6 +13,7 @@ int run(int argc, char** argv);  ///< dispatches; `pelton` alone and `pelton hel
 int run_up(int argc, char** argv);
 int run_down(int argc, char** argv);
 int run_status(int argc, char** argv);
+int run_top(int argc, char** argv);
 int run_kubeconfig(int argc, char** argv);
 int run_explain(int argc, char** argv);
 int run_sim(int argc, char** argv);

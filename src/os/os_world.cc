@@ -67,6 +67,10 @@ void OsWorld::on_stop_signal(std::function<void(int)> fn) {
   }
 }
 
+base::Result<std::unique_ptr<Screen>> OsWorld::open_screen(ScreenEvents events) {
+  return Screen::open(*parts_->loop, std::move(events));
+}
+
 base::Result<std::unique_ptr<OsWorld>> make_world(const WorldOptions& options) {
   // A reader of our output that goes away (a pipe, a terminal) must not take us with it.
   ::signal(SIGPIPE, SIG_IGN);

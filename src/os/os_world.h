@@ -14,6 +14,7 @@
 #include <string>
 
 #include "base/status.h"
+#include "os/terminal.h"
 #include "world/world.h"
 
 namespace pelton::os {
@@ -40,6 +41,9 @@ class OsWorld {
   /// Calls back on the loop for SIGINT, SIGTERM and SIGHUP, which no longer end the process.
   /// Replaces an earlier one.
   void on_stop_signal(std::function<void(int signal)> fn);
+  /// The terminal as a screen of ours (os/terminal.h); end it before this ends. Call
+  /// on_stop_signal() before, or a signal leaves the terminal as the screen has it.
+  base::Result<std::unique_ptr<Screen>> open_screen(ScreenEvents events);
 
  private:
   friend base::Result<std::unique_ptr<OsWorld>> make_world(const WorldOptions& options);
