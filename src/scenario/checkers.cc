@@ -129,10 +129,12 @@ void Checkers::check_node_change(const Json& before, const Json& after) {
 }
 
 void Checkers::on_long_dead(const std::string& node) {
+  if (is_called_ready(node)) violate(node + " has been dead for long and is still called ready");
+}
+
+bool Checkers::is_called_ready(const std::string& node) const {
   const Json* object = this->object("/core/nodes//" + node);
-  if (object && api::is_condition_true(*object, "Ready")) {
-    violate(node + " has been dead for long and is still called ready");
-  }
+  return object && api::is_condition_true(*object, "Ready");
 }
 
 void Checkers::check_removal(const std::string& key, const Json& object) {
@@ -334,6 +336,22 @@ std::string Checkers::unrest(const client::Cache& seen) const {
     }
   }
   return find_orphan();
+}
+
+std::string Checkers::unrest_on(const std::string& node, const client::Cache& seen) const {
+  size_t stored = 0;
+  for (const auto& [key, pod] : state_) {
+    if (!is_kind(key, "pods") || pod.object.at("spec.nodeName").as_string() != node) continue;
+    ++stored;
+    const Json* known = seen.get("Pod", api::namespace_of(pod.object), api::name_of(pod.object));
+    if (!known || client::revision_of(*known) != pod.revision) {
+      return fmt::format("{} is at revision {}, and {} sees it at {}", key, pod.revision, node,
+                         known ? client::revision_of(*known) : 0);
+    }
+  }
+  const size_t known = seen.list("Pod").size();
+  if (known == stored) return "";
+  return fmt::format("{} has {} pods and sees {}", node, stored, known);
 }
 
 std::vector<const Json*> Checkers::objects(const std::string& plural) const {

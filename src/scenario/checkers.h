@@ -16,11 +16,11 @@
 //     was given up may come back and tell how its pods really ended)
 //   - a Job counts no pod twice, and is complete only after enough pods have succeeded
 //   - what has a living owner is not removed as garbage
-//   - a node is called lost if and only if it is silent
+//   - a node is called lost if and only if it is silent, whether it has pods or none
 // In the end:
 //   - every JobSet has ended, or says why not
 //   - nothing is left whose owner is gone
-//   - what the controllers see is what is stored
+//   - what the controllers see, and each node of its pods, is what is stored
 #pragma once
 #include <cstdint>
 #include <map>
@@ -67,10 +67,14 @@ class Checkers {
   void expect_no_lost_nodes() { is_calm_ = true; }
   /// The node has been dead for long, with a server and controllers that could see it.
   void on_long_dead(const std::string& node);
+  /// Its Node object is there and says so.
+  bool is_called_ready(const std::string& node) const;
   /// The run's time is over and not everything has ended.
   void on_end();
   /// Why not everything is at rest yet though all has ended: "" where it is.
   std::string unrest(const client::Cache& seen) const;
+  /// The same of what a node sees of its pods.
+  std::string unrest_on(const std::string& node, const client::Cache& seen) const;
   void violate(std::string what) { violations_.push_back(std::move(what)); }
 
   const std::vector<std::string>& violations() const { return violations_; }

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <span>
 
 #include "api/object.h"
 #include "base/strings.h"
@@ -30,6 +32,14 @@ constexpr const char* kObserverHost = "observer";
 
 std::string node_name(size_t index) {
   return fmt::format("node-{}", index);
+}
+
+/// An index, as often as its share says.
+size_t pick_by_share(base::Rng& rng, std::span<const uint64_t> shares) {
+  uint64_t rest = rng.below(std::accumulate(shares.begin(), shares.end(), uint64_t{0}));
+  size_t i = 0;
+  while (rest >= shares[i]) rest -= shares[i++];
+  return i;
 }
 
 }  // namespace
@@ -67,7 +77,7 @@ Cluster::Cluster(const Spec& spec, uint64_t seed)
   user_ = std::make_unique<User>(spec_, sim_.add_machine("user").start().world(), kUserCaller,
                                  checkers_, sim_.rng("user"), make_workload(spec_, workload));
   observer_ = std::make_unique<Observer>(sim_.add_machine(kObserverHost).start().world(),
-                                         kObserverCaller, checkers_);
+                                         kObserverCaller, checkers_, sim_.rng(kObserverHost));
   for (int64_t i = 0; i < spec_.nodes; ++i) {
     nodes_.push_back(std::make_unique<Node>());
     nodes_.back()->machine = &sim_.add_machine(node_name(static_cast<size_t>(i)));
@@ -89,6 +99,7 @@ Outcome Cluster::run() {
     if (!checkers_.violations().empty()) return true;
     if (sim_.now() < next_look) return false;
     next_look = sim_.now() + kLookInterval;
+    check_dead_nodes();
     return user_->has_ended();
   };
   const bool has_finished = sim_.run_until(is_over, spec_.within);
@@ -100,6 +111,8 @@ Outcome Cluster::run() {
 
 void Cluster::settle() {
   is_settling_ = true;
+  // One last death, of a node that has nothing to do: it has to be told, too.
+  if (spec_.node_deaths) kill_node();
   std::string why = "there is no server";
   base::Instant next_look;
   const auto is_at_rest = [&] {
@@ -107,13 +120,23 @@ void Cluster::settle() {
     if (sim_.now() < next_look) return false;
     next_look = sim_.now() + kLookInterval;
     if (!controllers_ || !server_ || !server_->is_serving()) return false;
-    why = checkers_.unrest(controllers_->manager.cache());
-    if (why.empty() && !observer_->has_caught_up()) why = "a watcher was not told of every change";
+    why = find_unrest();
     return why.empty();
   };
   if (!sim_.run_until(is_at_rest, kTimeToSettle)) {
     checkers_.violate(why + ", long after all work and faults have ended");
   }
+}
+
+std::string Cluster::find_unrest() {
+  if (!check_dead_nodes()) return "a node is dead, and not yet told to be";
+  if (!observer_->has_caught_up()) return "a watcher was not told of every change";
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    if (!nodes_[i]->kubelet) continue;
+    const std::string why = checkers_.unrest_on(node_name(i), nodes_[i]->kubelet->cache());
+    if (!why.empty()) return why;
+  }
+  return checkers_.unrest(controllers_->manager.cache());
 }
 
 void Cluster::finish_outcome() {
@@ -157,7 +180,9 @@ void Cluster::start_server() {
     callers.push_back({{"system:node:" + node_name(i), {"system:nodes"}}, true, true});
   }
   sim::SimProcess& process = server_machine_.start();
-  server_ = std::make_unique<ServerProcess>(spec_, process, std::move(callers), checkers_);
+  answers_until_crash_ = gangs_until_crash_ = 0;
+  server_ = std::make_unique<ServerProcess>(spec_, process, std::move(callers), checkers_,
+                                            [this](bool is_gang) { on_answered(is_gang); });
   last_disturbed_ = sim_.now();
 }
 
@@ -215,9 +240,31 @@ void Cluster::schedule(const std::optional<Recurring>& fault, const std::string&
 
 void Cluster::crash_server() {
   if (!server_ || !server_->is_alive()) return;
-  // Mostly in the middle of a write that is still to come; sometimes at any moment.
-  if (rng_.chance(0.7)) return server_machine_.crash_at_disk_operation(rng_.below(12) + 1);
-  server_machine_.crash();
+  // At any moment the disk mostly has nothing to lose. So mostly in the middle of a write that is
+  // still to come, or when an answer has just left that promises that it is done.
+  enum { kAtWrite, kAfterAnswer, kAfterGang, kAnyTime, kProcessOnly, kWays };
+  static constexpr uint64_t kShares[kWays] = {4, 2, 2, 1, 1};
+  switch (pick_by_share(rng_, kShares)) {
+    case kAtWrite:
+      return server_machine_.crash_at_disk_operation(rng_.below(12) + 1);
+    case kAfterAnswer:
+      answers_until_crash_ = rng_.below(12) + 1;
+      return;
+    case kAfterGang:
+      gangs_until_crash_ = rng_.below(3) + 1;
+      return;
+    case kAnyTime:
+      return server_machine_.crash();
+    // As kill -9: what the disk has not synced is still in the cache, for the next process to read.
+    default:
+      return server_->kill();
+  }
+}
+
+void Cluster::on_answered(bool is_gang) {
+  const bool is_last = answers_until_crash_ > 0 && --answers_until_crash_ == 0;
+  const bool is_last_gang = is_gang && gangs_until_crash_ > 0 && --gangs_until_crash_ == 0;
+  if (is_last || is_last_gang) server_machine_.crash();
 }
 
 void Cluster::crash_controllers() {
@@ -238,12 +285,19 @@ void Cluster::kill_node() {
   node.process->kill();
   node.kubelet.reset();
   node.transport.reset();
-  sim_.timers().after(spec_.node_deaths->downtime.draw(rng_), [this, index] {
-    if (sim_.now() - std::max(nodes_[index]->died, last_disturbed_) > kNoticed) {
-      checkers_.on_long_dead(node_name(index));
-    }
-    start_node(index);
-  });
+  if (is_settling_) return;
+  sim_.timers().after(spec_.node_deaths->downtime.draw(rng_), [this, index] { start_node(index); });
+}
+
+bool Cluster::check_dead_nodes() {
+  bool are_all_told = true;
+  const bool is_long = sim_.now() - last_disturbed_ > kNoticed;
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    if (nodes_[i]->kubelet || !checkers_.is_called_ready(node_name(i))) continue;
+    are_all_told = false;
+    if (is_long && sim_.now() - nodes_[i]->died > kNoticed) checkers_.on_long_dead(node_name(i));
+  }
+  return are_all_told;
 }
 
 /// Takes the Node object away under a living node, which makes itself known again.
@@ -277,10 +331,11 @@ void Cluster::break_connections() {
   const double every_seconds = 0.01 / spec_.lost_messages;
   sim_.timers().after(Duration::microseconds(static_cast<int64_t>(every_seconds * 1e6)), [this] {
     if (is_settling_) return;
-    const uint64_t pick = rng_.below(nodes_.size() + 1);
-    sim_.network().break_connections(
-        pick == nodes_.size() ? "controllers" : node_name(static_cast<size_t>(pick)),
-        ServerProcess::kHost);
+    const uint64_t pick = rng_.below(nodes_.size() + 2);
+    sim_.network().break_connections(pick == nodes_.size()  ? "controllers"
+                                     : pick > nodes_.size() ? kObserverHost
+                                                            : node_name(pick),
+                                     ServerProcess::kHost);
     break_connections();
   });
 }

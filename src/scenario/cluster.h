@@ -50,8 +50,11 @@ class Cluster {
   void schedule(const std::optional<Recurring>& fault, const std::string& name,
                 std::function<void()> strike);
   void crash_server();
+  void on_answered(bool is_gang);
   void crash_controllers();
   void kill_node();
+  /// Whether each node that has been dead for long is told to be; else the checkers are told.
+  bool check_dead_nodes();
   void cut_node();
   void delete_node();
   void stall_observer();
@@ -60,6 +63,8 @@ class Cluster {
   void schedule_user();
   /// After all has ended: nothing breaks any more, and what is left to do gets done.
   void settle();
+  /// Why not everything is at rest: "" where it is.
+  std::string find_unrest();
   void finish_outcome();
   PodBehaviour behaviour_of(const base::Json& pod) const;
 
@@ -72,6 +77,9 @@ class Cluster {
   base::Rng rng_;
   bool is_settling_ = false;      ///< no fault begins any more
   base::Instant last_disturbed_;  ///< server or controllers began then
+  /// The server's machine loses power once so many answers to writes (or to gangs' bindings) more
+  /// have left; 0: not so.
+  uint64_t answers_until_crash_ = 0, gangs_until_crash_ = 0;
   std::unique_ptr<ServerProcess> server_;
   std::unique_ptr<Controllers> controllers_;
   std::vector<std::unique_ptr<Node>> nodes_;

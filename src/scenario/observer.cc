@@ -8,27 +8,36 @@
 namespace pelton::scenario {
 namespace {
 
+using base::Duration;
 using base::Json;
 using client::WatchEventType;
 
-constexpr base::Duration kRetry = base::Duration::milliseconds(150);
+constexpr Duration kRetry = Duration::milliseconds(150);
+/// Of its watches, how many it lets go by itself; the others last until somebody cuts them.
+constexpr double kLetGo = 0.5;
+constexpr Duration kLongestKept = Duration::seconds(4);
+constexpr Duration kLongestPause = Duration::seconds(1);
 
 }  // namespace
 
 struct Observer::Kind {
   Kind(std::string kind, world::Timers& timers)
-      : name(std::move(kind)), prefix(client::find_resource(name)->store_prefix()), retry(timers) {}
+      : name(std::move(kind)),
+        prefix(client::find_resource(name)->store_prefix()),
+        retry(timers),
+        let_go(timers) {}
   std::string name, prefix;
-  world::Timer retry;
+  world::Timer retry, let_go;
   std::unique_ptr<client::Watch> watch;
   uint64_t position = 0;  ///< all changes up to here were told
 };
 
-Observer::Observer(const world::World& world, size_t caller, Checkers& checkers)
+Observer::Observer(const world::World& world, size_t caller, Checkers& checkers, base::Rng rng)
     : checkers_(checkers),
+      rng_(rng),
       timers_(world.timers),
       transport_(world, caller),
-      client_(transport_, world.timers, base::Duration::seconds(5)) {
+      client_(transport_, world.timers, Duration::seconds(5)) {
   for (const char* kind : {"Pod", "Job", "Node"}) {
     kinds_.push_back(std::make_unique<Kind>(kind, timers_));
     list(*kinds_.back());
@@ -54,9 +63,19 @@ void Observer::watch(Kind& kind) {
   events.on_end = [this, &kind](const base::Status& status) {
     const bool is_gone = status.code() == base::Code::Gone;
     relists_ += is_gone;
+    kind.let_go.cancel();
     kind.retry.start(kRetry, [this, &kind, is_gone] { is_gone ? list(kind) : watch(kind); });
   };
   kind.watch = client_.watch(kind.name, "", {.from_revision = kind.position}, std::move(events));
+  if (!rng_.chance(kLetGo)) return;
+  kind.let_go.start(draw(kLongestKept), [this, &kind] {
+    kind.watch.reset();
+    kind.retry.start(draw(kLongestPause), [this, &kind] { watch(kind); });
+  });
+}
+
+Duration Observer::draw(Duration longest) {
+  return Duration::nanoseconds(rng_.between(0, longest.ns()));
 }
 
 void Observer::on_event(Kind& kind, WatchEventType type, const Json& object) {

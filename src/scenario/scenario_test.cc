@@ -261,6 +261,42 @@ TEST_F(CheckersTest, FindACacheThatIsNotWhatIsStored) {
   EXPECT_NE(checkers_.unrest(seen), "") << "its a is an older one";
 }
 
+TEST_F(CheckersTest, FindANodeThatDoesNotSeeItsPodsAsTheyAreStored) {
+  const auto pod_on = [](const char* name, const char* node, const char* version) {
+    Json pod = Json::object({{"apiVersion", "v1"}, {"kind", "Pod"}});
+    pod.make("metadata").set("name", name);
+    pod.make("metadata").set("namespace", "default");
+    pod.make("metadata").set("resourceVersion", version);
+    pod.make("spec").set("nodeName", node);
+    return pod;
+  };
+  put("/core/pods/default/a", pod_on("a", "n", "7"), 7);
+  put("/core/pods/default/b", pod_on("b", "m", "8"), 8);
+  client::Cache seen;
+  seen.replace("Pod", {}, 8);
+  EXPECT_NE(checkers_.unrest_on("n", seen), "") << "it lacks a";
+  seen.put(pod_on("a", "n", "6"));
+  EXPECT_NE(checkers_.unrest_on("n", seen), "") << "its a is an older one";
+  seen.put(pod_on("a", "n", "7"));
+  EXPECT_EQ(checkers_.unrest_on("n", seen), "");
+  seen.put(pod_on("c", "n", "9"));
+  EXPECT_NE(checkers_.unrest_on("n", seen), "") << "c is gone";
+}
+
+TEST_F(CheckersTest, FindADeadNodeThatIsStillCalledReady) {
+  Json node = Json::object({{"metadata", Json::object({{"name", "n"}})}});
+  api::set_condition(node, {"Ready", "Unknown", "NodeStatusUnknown", ""}, {});
+  put("/core/nodes//n", node);
+  checkers_.on_long_dead("n");
+  checkers_.on_long_dead("removed");
+  EXPECT_TRUE(checkers_.violations().empty());
+  api::set_condition(node, {"Ready", "True", "KubeletReady", ""}, {});
+  put("/core/nodes//n", node);
+  EXPECT_TRUE(checkers_.is_called_ready("n"));
+  checkers_.on_long_dead("n");
+  EXPECT_EQ(checkers_.violations().size(), 1u);
+}
+
 TEST_F(CheckersTest, FindAJobSetThatNeitherEndsNorSaysWhy) {
   jobset("stuck", 1);
   checkers_.on_end();

@@ -17,11 +17,18 @@ uint64_t expected_version(const net::Request& request) {
   return version.ok() ? static_cast<uint64_t>(*version) : 0;
 }
 
-/// Passes an answer on and tells the checkers what it acknowledges.
+/// Passes an answer on and tells the checkers what it acknowledges. What a dead process still says
+/// reaches nobody.
 class AcknowledgingSink final : public net::ResponseSink {
  public:
-  AcknowledgingSink(net::ResponseSinkPtr next, Checkers& checkers, const net::Request& request)
-      : next_(std::move(next)), checkers_(checkers), expected_(expected_version(request)) {}
+  AcknowledgingSink(net::ResponseSinkPtr next, Checkers& checkers, const net::Request& request,
+                    const sim::SimProcess& process, const ServerProcess::OnAnswered& on_answered)
+      : next_(std::move(next)),
+        checkers_(checkers),
+        process_(process),
+        on_answered_(on_answered),
+        expected_(expected_version(request)),
+        is_gang_(request.path().ends_with("/gangbindings")) {}
   void head(net::ResponseHead head) override {
     is_success_ = head.status == 200 || head.status == 201;
     next_->head(std::move(head));
@@ -31,8 +38,10 @@ class AcknowledgingSink final : public net::ResponseSink {
     next_->write(bytes);
   }
   void end() override {
-    if (is_success_) acknowledge();
+    if (!is_success_ || !process_.is_alive()) return next_->end();
+    acknowledge();
     next_->end();
+    on_answered_(is_gang_);
   }
   size_t backlog() const override { return next_->backlog(); }
   bool is_gone() const override { return next_->is_gone(); }
@@ -60,7 +69,10 @@ class AcknowledgingSink final : public net::ResponseSink {
 
   net::ResponseSinkPtr next_;
   Checkers& checkers_;
+  const sim::SimProcess& process_;
+  const ServerProcess::OnAnswered& on_answered_;
   const uint64_t expected_;
+  const bool is_gang_;
   bool is_success_ = false;
   std::string body_;
 };
@@ -81,15 +93,20 @@ constexpr size_t kSnapshotAfterBytes = size_t{256} << 10;
 /// Small, so that a watcher that takes nothing is soon cut.
 constexpr size_t kWatchBacklogBytes = size_t{32} << 10;
 constexpr size_t kWatchLagEvents = 200;
+/// Of bookmarks, drawn for each process: at times so short that they come while watchers are
+/// behind, at times so long that a watch that is cut resumes from a place that is gone.
+constexpr int64_t kBookmarkSecondsMin = 1, kBookmarkSecondsMax = 30;
 
 }  // namespace
 
 ServerProcess::ServerProcess(const Spec& spec, sim::SimProcess& process,
-                             std::vector<Caller> callers, Checkers& checkers)
+                             std::vector<Caller> callers, Checkers& checkers,
+                             OnAnswered on_answered)
     : process_(process),
       spec_(spec),
       callers_(std::move(callers)),
       checkers_(checkers),
+      on_answered_(std::move(on_answered)),
       rng_(process.machine().sim().rng("server")),
       turn_end_(process.world().timers) {
   const world::World& world = process_.world();
@@ -126,8 +143,11 @@ void ServerProcess::on_opened(base::Result<std::unique_ptr<store::Store>> opened
   watch_ = std::move(watch).value();
   turn_end_.start(base::Duration(), [this] { checkers_.on_turn_end(); });
   const world::World& world = process_.world();
+  apiserver::ApiServerOptions api_options;
+  api_options.bookmark_interval =
+      base::Duration::seconds(rng_.between(kBookmarkSecondsMin, kBookmarkSecondsMax));
   api_ = std::make_unique<apiserver::ApiServer>(world.clock, world.timers, world.random, world.log,
-                                                *store_, api::Registry::builtin());
+                                                *store_, api::Registry::builtin(), api_options);
   api_->start([this](base::Status status) {
     if (!status.ok()) return fail(std::move(status));
     serve();
@@ -164,7 +184,7 @@ net::Handler ServerProcess::handler_for(size_t caller) {
     request.identity = callers_[caller].identity;
     if (request.method != "GET") {
       on_request(request);
-      sink = std::make_shared<AcknowledgingSink>(sink, checkers_, request);
+      sink = std::make_shared<AcknowledgingSink>(sink, checkers_, request, process_, on_answered_);
     }
     if (!caches_[caller]) return pipeline_(std::move(request), std::move(sink));
     caches_[caller]->handle(std::move(request), std::move(sink), pipeline_);

@@ -32,14 +32,19 @@ class ServerProcess {
     bool has_stale_lists = false;  ///< where it is disturbed
   };
 
+  /// The answer to a successful write has left; `is_gang`: to a gang's binding.
+  using OnAnswered = std::function<void(bool is_gang)>;
+
   /// Opens the store and serves. `checkers` sees everything; it outlives the process, as does
-  /// `spec`.
+  /// `spec`. `on_answered` may crash the machine.
   ServerProcess(const Spec& spec, sim::SimProcess& process, std::vector<Caller> callers,
-                Checkers& checkers);
+                Checkers& checkers, OnAnswered on_answered);
   ~ServerProcess();
 
   bool is_serving() const { return is_serving_; }
   bool is_alive() const { return process_.is_alive(); }
+  /// Ends the process; its machine, and the cache of the machine's disk, go on.
+  void kill() { process_.kill(); }
   /// Ok, or why the store could not be opened or the system namespaces not made.
   const base::Status& status() const { return status_; }
   /// The caller's process is a new one.
@@ -59,6 +64,7 @@ class ServerProcess {
   const Spec& spec_;
   std::vector<Caller> callers_;
   Checkers& checkers_;
+  const OnAnswered on_answered_;
   base::Rng rng_;
   net::Handler pipeline_;
   std::unique_ptr<store::Store> store_;

@@ -41,6 +41,8 @@ class SimulatedKubelet {
 
   /// Pods whose processes are alive here now: uid -> name.
   std::map<std::string, std::string> running() const;
+  /// What it was told of the pods that are bound to it.
+  const client::Cache& cache() const { return cache_; }
 
  private:
   struct Run;

@@ -24,9 +24,12 @@
 //   expect: {within: 30m}
 //
 // Durations are "20ms", "5s", "2m"; "a..b" is drawn evenly from the seed. A fault that is not
-// named does not happen. `cluster.history` is how many changes the server keeps for watches that
-// resume (fewer: they find their place gone more often). Disturbed watches and stale gets befall
-// the controllers and the nodes, stale lists the nodes alone, and nothing of it the user.
+// named does not happen. A server crash is mostly a loss of power, in the middle of a write or when
+// an answer has just left that says that it is durable; sometimes only the process is killed.
+// Where nodes die, one more dies when all work has ended. `cluster.history` is how many changes the
+// server keeps for watches that resume (fewer: they find their place gone more often). Disturbed
+// watches and stale gets befall the controllers and the nodes, stale lists the nodes alone, and
+// nothing of it the user.
 #pragma once
 #include <map>
 #include <optional>
