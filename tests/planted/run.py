@@ -11,13 +11,19 @@ that it takes the place of the good one: one file is compiled per bug, and nothi
   tests/planted/run.py [NAME…]          (after ./dev build)
   tests/planted/run.py --unit [NAME…]   tells which survive their folder's unit tests (build/dev)
 """
+import os
 import re
 import shlex
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+class Failed(Exception):
+    """A command that must work did not: what it was and what it said."""
 
 
 class Patch:
@@ -44,7 +50,7 @@ def run(command, **options):
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, **options)
     if done.returncode != 0:
         shown = command if isinstance(command, str) else shlex.join(map(str, command))
-        sys.exit(f"{shown}\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+        raise Failed(f"{shown}\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
     return done.stdout
 
 
@@ -88,15 +94,15 @@ def first_found(program, patch, seeds):
 
 
 def check_simulation(patch):
+    """Whether it is as expected, and what there is to say."""
     found = first_found(build_with(patch, "release", "pelton"), patch, range(1, patch.seeds + 1))
     if not found:
-        return f"{patch.seeds} seeds of {patch.scenario} did not find it"
+        return False, f"{patch.seeds} seeds of {patch.scenario} did not find it"
     seed, what = found
     good = first_found(ROOT / "build" / "release" / "pelton", patch, [seed])
     if good:
-        return f"seed {seed} fails without the patch, too: {good[1]}"
-    print(f"found   {patch.name}: seed {seed}: {what[:200]}", flush=True)
-    return None
+        return False, f"seed {seed} fails without the patch, too: {good[1]}"
+    return True, f"found by seed {seed} of {patch.scenario}: {what[:200]}"
 
 
 def check_unit_tests(patch):
@@ -105,9 +111,8 @@ def check_unit_tests(patch):
                           stdin=subprocess.DEVNULL)
     if done.returncode != 0:
         failed = re.findall(r"^\[  FAILED  \] (\S+)", done.stdout, re.M)
-        return f"unit tests find it: {', '.join(failed[:5]) or done.stdout[-500:]}"
-    print(f"survives the unit tests of {patch.folder}: {patch.name}", flush=True)
-    return None
+        return False, f"unit tests find it: {', '.join(failed[:5]) or done.stdout[-500:]}"
+    return True, f"survives the unit tests of {patch.folder}"
 
 
 def main():
@@ -117,14 +122,19 @@ def main():
     chosen = [patch for patch in patches if not names or patch.name in names]
     if not chosen:
         sys.exit("there is no such patch")
-    missed = 0
-    for patch in chosen:
-        why = check(patch)
-        if why:
-            missed += 1
-            print(f"MISSED  {patch.name}: {why}", flush=True)
-    print(f"{len(chosen) - missed} of {len(chosen)} as expected")
-    return 1 if missed else 0
+
+    def checked(patch):
+        try:
+            is_expected, what = check(patch)
+        except Failed as failed:
+            is_expected, what = False, str(failed)
+        print(f"{'ok    ' if is_expected else 'FAILED'}  {patch.name}: {what}", flush=True)
+        return is_expected
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        expected = sum(pool.map(checked, chosen))
+    print(f"{expected} of {len(chosen)} as expected")
+    return 0 if expected == len(chosen) else 1
 
 
 if __name__ == "__main__":
