@@ -127,8 +127,7 @@ std::string encode_frame(uint64_t file_number, uint64_t offset, std::string_view
   return out;
 }
 
-base::Result<Scan> scan_frames(std::string_view bytes, uint64_t file_number,
-                               const std::string& path) {
+Scan scan_frames(std::string_view bytes, uint64_t file_number) {
   Scan scan;
   while (scan.end < bytes.size()) {
     const Frame frame = frame_at(bytes, file_number, scan.end);
@@ -140,10 +139,8 @@ base::Result<Scan> scan_frames(std::string_view bytes, uint64_t file_number,
   // what was acknowledged has changed since.
   for (size_t at = padded(scan.end + 1); at + kHeader <= bytes.size(); at += kAlign) {
     if (frame_at(bytes, file_number, at).size == 0) continue;
-    return base::Status(
-        base::Code::DataLoss, "ChecksumMismatch",
-        fmt::format("{} is damaged at offset {}, with good records behind it from offset {}", path,
-                    scan.end, at));
+    scan.good_behind = at;
+    break;
   }
   return scan;
 }

@@ -94,12 +94,13 @@ struct Frame {
 
 struct Scan {
   std::vector<Frame> frames;
-  uint64_t end = 0;  ///< of the last good frame; what is behind it was never acknowledged
+  uint64_t end = 0;  ///< of the last good frame before the first damage
+  /// Where a good frame stands behind the damage at `end`, which was acknowledged then; 0: there is
+  /// none, so that what is behind `end` may never have been.
+  uint64_t good_behind = 0;
 };
 
-/// Finds the frames of a file. DataLoss: a damaged frame stands before a good one, so it was
-/// acknowledged; the message names file and offset.
-base::Result<Scan> scan_frames(std::string_view file_bytes, uint64_t file_number,
-                               const std::string& path);
+/// Finds the frames of a file.
+Scan scan_frames(std::string_view file_bytes, uint64_t file_number);
 
 }  // namespace pelton::store

@@ -44,20 +44,37 @@ base::Result<Names> read_names(world::Files& files, const std::string& directory
   return names;
 }
 
-base::Status data_loss(const std::string& path, uint64_t offset, Revision last_good,
-                       const std::string& what) {
-  return {
-      base::Code::DataLoss, "StoreDamaged",
-      fmt::format("{}: {} at offset {}; the last good revision is {}. The store does not start, "
-                  "since acknowledged objects would be missing: restore the directory from a "
-                  "copy, or move this file away to go on without what it holds",
-                  path, what, offset, last_good)};
+base::Status refusal(const std::string& path, Revision last_good, const std::string& what,
+                     const std::string& other_way) {
+  return {base::Code::DataLoss, "StoreDamaged",
+          fmt::format("{}: {}; the last good revision is {}. The store does not start, since "
+                      "acknowledged objects would be missing, and has changed nothing. Restore "
+                      "its directory from a copy{}",
+                      path, what, last_good, other_way)};
+}
+
+/// Of what begins a chain of logs: without it those behind it mean nothing.
+base::Status beginning_lost(const std::string& path, const std::string& what) {
+  return refusal(path, 0, what, ": nothing else holds what it held");
+}
+
+/// Of a log: what stands before the damage is whole.
+base::Status log_damage(const std::string& path, uint64_t offset, Revision last_good,
+                        const std::string& what) {
+  const std::string cut =
+      offset > 0 ? fmt::format("run 'truncate -s {} {}' and remove the logs of higher numbers",
+                               offset, path)
+                 : fmt::format("remove {} and the logs of higher numbers", path);
+  return refusal(path, last_good, fmt::format("{} at offset {}", what, offset),
+                 fmt::format("; or, to go on from revision {} without what came after it, keep "
+                             "a copy, then {}",
+                             last_good, cut));
 }
 
 base::Status load_snapshot(world::Files& files, const std::string& path, uint64_t number,
                            State& state) {
   PELTON_ASSIGN(const std::string bytes, files.read(path));
-  PELTON_ASSIGN(const Scan scan, scan_frames(bytes, number, path));
+  const Scan scan = scan_frames(bytes, number);
   uint64_t entries = 0;
   for (const Frame& frame : scan.frames) {
     Decoder decoder(frame.payload);
@@ -76,7 +93,8 @@ base::Status load_snapshot(world::Files& files, const std::string& path, uint64_
     if (decoder.is_bad()) break;
   }
   // It was synced before it got its name.
-  return data_loss(path, scan.end, 0, "the snapshot is damaged or not whole");
+  return beginning_lost(path,
+                        fmt::format("the snapshot is damaged or not whole at offset {}", scan.end));
 }
 
 base::Status replay_transactions(Decoder& decoder, State& state) {
@@ -96,14 +114,13 @@ base::Status replay_log(world::Files& files, const std::string& directory, uint6
                         bool is_last, Recovered& out) {
   const std::string path = log_path(directory, number);
   PELTON_ASSIGN(const std::string bytes, files.read(path));
-  auto scan = scan_frames(bytes, number, path);
-  if (!scan.ok()) {
-    return data_loss(path, 0, out.state.revision(), scan.error().message());
+  const Scan scan = scan_frames(bytes, number);
+  const bool is_behind_snapshot = out.last_log == 0 && number > 1;
+  if (is_behind_snapshot && scan.frames.empty()) {
+    // It was durable before its snapshot got a name.
+    return beginning_lost(path, "the log is damaged at offset 0");
   }
-  if (scan->end < bytes.size() && !is_last) {
-    return data_loss(path, scan->end, out.state.revision(), "a record is damaged");
-  }
-  for (const Frame& frame : scan->frames) {
+  for (const Frame& frame : scan.frames) {
     Decoder decoder(frame.payload);
     const auto kind = static_cast<FrameKind>(decoder.u8());
     base::Status status;
@@ -115,19 +132,27 @@ base::Status replay_log(world::Files& files, const std::string& directory, uint6
       status = base::internal_error("the record is of an unknown kind (made by a newer version?)");
     }
     if (!status.ok()) {
-      return data_loss(path, frame.offset, out.state.revision(), status.message());
+      return log_damage(path, frame.offset, out.state.revision(), status.message());
     }
   }
-  if (scan->frames.empty() && !is_last) {
-    return data_loss(path, 0, out.state.revision(), "the log is empty");
+  if (scan.good_behind > 0) {
+    return log_damage(
+        path, scan.end, out.state.revision(),
+        fmt::format("with good records from offset {} on, one is damaged", scan.good_behind));
   }
-  out.log_bytes += scan->end;
+  if (scan.end < bytes.size() && !is_last) {
+    return log_damage(path, scan.end, out.state.revision(), "a record is damaged");
+  }
+  if (scan.frames.empty() && !is_last) {
+    return log_damage(path, 0, out.state.revision(), "the log is empty");
+  }
+  out.log_bytes += scan.end;
   ++out.logs;
   out.last_log = number;
-  out.last_log_end = scan->end;
+  out.last_log_end = scan.end;
   out.last_frame.clear();
-  if (!scan->frames.empty()) {
-    const Frame& last = scan->frames.back();
+  if (!scan.frames.empty()) {
+    const Frame& last = scan.frames.back();
     out.last_frame_offset = last.offset;
     out.last_frame = bytes.substr(last.offset, last.size);
   }
@@ -155,6 +180,11 @@ base::Result<Recovered> recover(world::Files& files, const std::string& director
     first = *names.snapshots.rbegin();
     PELTON_TRY(load_snapshot(files, snapshot_path(directory, first), first, out.state));
   }
+  const uint64_t oldest = names.logs.empty() ? 0 : *names.logs.begin();
+  if (names.snapshots.empty() && oldest > 1) {
+    return beginning_lost(snapshot_path(directory, oldest),
+                          "this snapshot, on which the log of its number rests, is missing");
+  }
   for (const uint64_t snapshot : names.snapshots) {
     if (snapshot < first) out.obsolete.push_back(snapshot_path(directory, snapshot));
   }
@@ -167,16 +197,16 @@ base::Result<Recovered> recover(world::Files& files, const std::string& director
     if (log != expected) break;
     const bool is_last = log == *names.logs.rbegin();
     PELTON_TRY(replay_log(files, directory, log, is_last, out));
-    if (log == first && first != 1 && out.last_frame.empty()) {
-      // It was durable before its snapshot got a name.
-      return data_loss(log_path(directory, log), 0, out.state.revision(), "the log is damaged");
-    }
     ++expected;
   }
   const uint64_t newest = names.logs.empty() ? 0 : *names.logs.rbegin();
   const bool needs_log = !names.snapshots.empty() || newest >= first;
   if (needs_log && expected <= std::max(newest, first)) {
-    return data_loss(log_path(directory, expected), 0, out.state.revision(), "this log is missing");
+    const std::string path = log_path(directory, expected);
+    if (expected == first) {
+      return beginning_lost(path, "this log, which the snapshot of its number needs, is missing");
+    }
+    return log_damage(path, 0, out.state.revision(), "this log is missing");
   }
   return out;
 }

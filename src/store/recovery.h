@@ -30,7 +30,8 @@ struct Recovered {
   std::vector<std::string> obsolete;  ///< paths that may be removed
 };
 
-/// Reads everything; changes nothing. DataLoss names file, offset and last good revision.
+/// Reads everything; changes nothing. DataLoss names file, offset, last good revision and the ways
+/// to go on.
 base::Result<Recovered> recover(world::Files& files, const std::string& directory,
                                 const Options& options);
 

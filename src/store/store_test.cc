@@ -397,10 +397,11 @@ TEST(Store, GoesOnWhereverTheDiskFillsUp) {
   }
 }
 
-TEST(Store, RefusesToStartOnRotAndNamesFileOffsetAndRevision) {
+TEST(Store, RefusesToStartOnRotAndNamesFileOffsetRevisionAndTheWayOn) {
   Bench b;
   b.must_put("/a", "1");
   b.must_put("/b", std::string(100, 'y'));
+  const Revision good = b.store->revision();
   b.must_put("/c", std::string(100, 'z'));
   b.must_put("/d", "4");
   b.store.reset();
@@ -408,8 +409,40 @@ TEST(Store, RefusesToStartOnRotAndNamesFileOffsetAndRevision) {
   ASSERT_TRUE(b.machine.disk().corrupt("/data/store/log-00000001", bytes.find("zzzz")));
   const base::Status status = b.try_open();
   EXPECT_EQ(status.code(), Code::DataLoss);
-  EXPECT_NE(status.message().find("log-00000001"), std::string::npos) << status.message();
-  EXPECT_NE(status.message().find("offset"), std::string::npos);
+  const std::string& message = status.message();
+  EXPECT_NE(message.find("log-00000001"), std::string::npos) << message;
+  EXPECT_NE(message.find("the last good revision is " + std::to_string(good) + "."),
+            std::string::npos)
+      << message;
+  EXPECT_EQ(b.process->world().files.read("/data/store/log-00000001").value().size(), bytes.size());
+  // What it says can be done, and leaves what stood before the damage.
+  const size_t at = message.find("truncate -s ");
+  ASSERT_NE(at, std::string::npos) << message;
+  const uint64_t keep = std::stoull(message.substr(at + 12));
+  EXPECT_NE(message.find("damaged at offset " + std::to_string(keep)), std::string::npos);
+  {
+    auto file = b.process->world()
+                    .files.open("/data/store/log-00000001", world::OpenMode::ReadWrite)
+                    .value();
+    ASSERT_TRUE(file->truncate(keep).ok());
+  }
+  b.open();
+  EXPECT_EQ(b.value("/b"), std::string(100, 'y'));
+  EXPECT_EQ(b.value("/c"), "(absent)");
+}
+
+TEST(Store, RefusesToStartWithoutTheSnapshotThatItsLogsRestOn) {
+  Bench b;
+  b.must_put("/a", "1");
+  b.store->snapshot({});
+  b.settle();
+  b.store.reset();
+  ASSERT_TRUE(b.process->world().files.remove("/data/store/snapshot-00000002").ok());
+  const base::Status status = b.try_open();
+  EXPECT_EQ(status.code(), Code::DataLoss);
+  EXPECT_NE(status.message().find("snapshot-00000002: this snapshot"), std::string::npos)
+      << status.message();
+  EXPECT_EQ(status.message().find("remove"), std::string::npos) << "that would not help";
 }
 
 TEST(Store, RefusesToStartWithoutOneOfItsLogs) {
