@@ -59,7 +59,8 @@ std::string_view default_reason(const Status& status) {
     case Code::Unauthenticated:
       return "Unauthorized";
     case Code::ResourceExhausted:
-      return "RequestEntityTooLarge";
+      // The disk's limit is nobody's fault who asks: it may be asked again.
+      return status.reason() == "DiskFull" ? "ServiceUnavailable" : "RequestEntityTooLarge";
     case Code::Gone:
       return "Expired";
     case Code::Unavailable:

@@ -118,12 +118,6 @@ void Objects::commit(std::vector<Write> writes, std::vector<Unchanged> unchanged
     if (last.error().code() == base::Code::NotFound) {
       return done(Status(base::Code::Conflict, last.error().message()));
     }
-    if (last.error().reason() == "DiskFull") {
-      // As upstream answers when its store has no room.
-      return done(Status(base::Code::Internal, "InternalError",
-                         "the server's disk is full, " + last.error().message() +
-                             "; make room in its data directory and try again"));
-    }
     done(std::move(last));
   });
 }

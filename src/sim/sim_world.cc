@@ -113,6 +113,11 @@ world::World& SimWorld::world() {
   return default_process_->world();
 }
 
+SimDisk& SimWorld::disk() {
+  world();
+  return default_process_->machine().disk();
+}
+
 SimMachine& SimWorld::add_machine(const std::string& name) {
   machines_.emplace_back(new SimMachine(*this, name));
   return *machines_.back();

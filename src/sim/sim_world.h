@@ -107,6 +107,7 @@ class SimWorld {
   uint64_t seed() const { return seed_; }
   /// The world of the default process on the default machine ("sim"), made when first asked for.
   world::World& world();
+  SimDisk& disk();  ///< of that machine
   SimMachine& add_machine(const std::string& name);
   SimNetwork& network() { return *network_; }
   /// The harness's own timers: no crash stops them.

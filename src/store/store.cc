@@ -219,6 +219,9 @@ void Store::Impl::flush() {
         if (still.expired()) return;
         is_writing = false;
         if (!status.ok()) return fail(status);
+        if (std::exchange(is_disk_full, false)) {
+          log.info("store.disk_has_room", {{"directory", directory}});
+        }
         log_end += size;
         log_bytes += size;
         apply_batch();
@@ -256,7 +259,10 @@ void Store::Impl::answer(std::vector<Pending> answered) {
 }
 
 void Store::Impl::refuse_all(const base::Status& status) {
-  log.error("store.disk_full", {{"directory", directory}, {"error", status.message()}});
+  // Once: each refused write would take room on what may be the same disk.
+  if (!std::exchange(is_disk_full, true)) {
+    log.error("store.disk_full", {{"directory", directory}, {"error", status.message()}});
+  }
   std::vector<Pending> refused = std::exchange(batch, {});
   for (Pending& pending : queue) refused.push_back(std::move(pending));
   queue.clear();
@@ -266,7 +272,8 @@ void Store::Impl::refuse_all(const base::Status& status) {
   for (Pending& pending : refused) {
     if (pending.failure.ok()) {
       pending.failure = {base::Code::ResourceExhausted, "DiskFull",
-                         "nothing was stored: " + status.message()};
+                         "nothing was stored: " + status.message() +
+                             "; make room on that disk: writes go on by themselves then"};
     } else {
       pending.failure = base::unavailable("try again: " + status.message());
     }

@@ -79,6 +79,7 @@ struct Store::Impl {
   uint64_t log_bytes = 0;  ///< in all logs since the last snapshot
   std::vector<Pending> queue;
   std::vector<Pending> batch;  ///< being written
+  bool is_disk_full = false;   ///< the last write found no room
   bool is_writing = false;     ///< a batch or a new log is on its way to the disk
   size_t operations_under_way = 0;
   /// Keys that operations under way change: their newest revision (0: deleted) and of which
