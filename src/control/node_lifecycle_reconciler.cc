@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/node_lifecycle_reconciler.h"
 
+#include <algorithm>
+
 #include "api/object.h"
 #include "control/workload_plan.h"
 
@@ -33,12 +35,23 @@ Plan NodeLifecycleReconciler::reconcile(const Key& key, const CacheView& view,
   observed.node = view.get("Node", "", key.name);
   observed.lease = view.get("Lease", kLeases, key.name);
   observed.pods = view.list_pods_on(key.name);
-  observed.is_every_node_silent = true;
+  base::Instant newest;
   for (const Json* node : view.list("Node")) {
     const Json* lease = view.get("Lease", kLeases, api::name_of(*node));
-    if (!workload::is_silent(*node, lease, options_, now)) observed.is_every_node_silent = false;
+    newest = std::max(newest, workload::last_heard(*node, lease, options_));
   }
-  return to_plan(workload::decide_node(observed, options_, now));
+  observed.is_every_node_silent = now - newest >= options_.grace;
+  return to_plan(workload::decide_node(observed, listening(newest), now));
+}
+
+/// Options with the time from which on somebody could be heard.
+workload::NodeLifecycleOptions NodeLifecycleReconciler::listening(base::Instant newest) const {
+  const bool was_anybody_heard = newest_heard_ != base::Instant();
+  if (was_anybody_heard && newest - newest_heard_ >= options_.grace) heard_again_ = newest;
+  newest_heard_ = std::max(newest_heard_, newest);
+  workload::NodeLifecycleOptions options = options_;
+  options.listening_since = std::max(options.listening_since, heard_again_);
+  return options;
 }
 
 }  // namespace pelton::control

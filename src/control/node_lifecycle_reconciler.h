@@ -17,7 +17,14 @@ class NodeLifecycleReconciler final : public Reconciler {
   Plan reconcile(const Key& key, const CacheView& view, base::Instant now) const override;
 
  private:
+  decide::workload::NodeLifecycleOptions listening(base::Instant newest) const;
+
   decide::workload::NodeLifecycleOptions options_;
+  /// When anybody was last heard of, and when that was after a silence of all. Not to be had from
+  /// the objects: who is heard first after such a silence (the disk was full, the server stood
+  /// still) has overwritten when that was before, and the others have a moment to follow. Nothing
+  /// is lost with it: a successor listens anew.
+  mutable base::Instant newest_heard_, heard_again_;
 };
 
 }  // namespace pelton::control

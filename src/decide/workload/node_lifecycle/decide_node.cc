@@ -58,6 +58,10 @@ class Pass {
       if (is_silent) out_.look_again_in(Duration::seconds(1));
       return std::move(out_);
     }
+    if (!is_silent && ready_status() == "Unknown") {
+      out_.why = "it is heard of again: nothing is evicted until it has said how it is";
+      return std::move(out_);
+    }
     for (const Json* pod : observed_.pods) evict(*pod, is_silent, heard);
     return std::move(out_);
   }

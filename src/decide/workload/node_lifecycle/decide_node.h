@@ -6,8 +6,9 @@
 // asked to go (condition DisruptionTarget, graceful deletion). Silent for `force_after` more: they
 // are declared failed and deleted by force, so that their places may be taken again. Whatever still
 // runs there is ended by the node's agent once it is back, since the API knows the pod no more. If
-// every node is silent, it is the listener who is deaf (a stall, a suspended machine): nothing is
-// evicted.
+// every node is silent, it is the listener who is deaf (a stall, a full disk, a suspended machine):
+// nothing is evicted. Nor is anything from a node that is heard of again and has not yet said how
+// it is.
 #pragma once
 #include <vector>
 
@@ -23,7 +24,7 @@ struct NodeLifecycleOptions {
   /// Pods of a node that has no Node object go once they have been bound for so long.
   base::Duration orphan_after = base::Duration::seconds(40);
   /// Silence counts from here at the earliest: while nobody listened, nobody could be heard. When
-  /// the controllers began.
+  /// the controllers began, or somebody was heard of after a silence of all.
   base::Instant listening_since;
 };
 
