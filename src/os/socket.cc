@@ -2,9 +2,11 @@
 #include "os/socket.h"
 
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -17,6 +19,31 @@ namespace {
 constexpr size_t kReadSize = 64 * 1024;
 /// Reads per turn: one busy peer does not hold up the others.
 constexpr int kReadsPerTurn = 4;
+/// A peer that vanished (no power, no link) says no farewell. One that is silent for so long is
+/// asked whether it is there, so often, before the connection counts as broken: half a minute.
+constexpr int kProbeAfterSeconds = 15;
+constexpr int kProbeEverySeconds = 5;
+constexpr int kProbes = 3;
+/// One that has not confirmed what it was sent is not asked: there the kernel would go on sending
+/// for a quarter of an hour. A peer that confirms but does not read is there: that is for whoever
+/// speaks to it.
+constexpr base::Duration kUnconfirmed = base::Duration::seconds(30);
+constexpr int kUnconfirmedTries = 4;
+
+/// Whether nothing was heard of the peer for that long, though it was sent to again and again.
+bool is_peer_gone(int fd) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return false;
+  return info.tcpi_retransmits + info.tcpi_probes >= kUnconfirmedTries &&
+         base::Duration::milliseconds(info.tcpi_last_ack_recv) >= kUnconfirmed;
+}
+
+bool is_all_confirmed(int fd) {
+  int bytes = 0;
+  return ::ioctl(fd, SIOCOUTQ, &bytes) != 0 || bytes == 0;
+}
+
 /// What was sent is cut from the front of the queue in steps of this.
 constexpr size_t kCompactSize = 1024 * 1024;
 
@@ -25,7 +52,16 @@ class OsConnection final : public world::Connection {
   OsConnection(Loop& loop, Fd fd, world::Address peer)
       : fd_(std::move(fd)),
         peer_(std::move(peer)),
+        confirmation_(loop),
         watch_(loop, fd_.get(), [this](uint32_t events) { on_ready(events); }) {}
+
+  /// What is cut off in the middle is reset: the peer learns that it has not got all, also one that
+  /// did not read, and the kernel keeps nothing for it.
+  ~OsConnection() override {
+    if (queued_bytes() == 0 || peer_.port == 0) return;
+    const linger at_once{.l_onoff = 1, .l_linger = 0};
+    ::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  }
 
   void start(world::ConnectionEvents events) override {
     events_ = std::make_shared<world::ConnectionEvents>(std::move(events));
@@ -34,6 +70,7 @@ class OsConnection final : public world::Connection {
 
   void send(std::string_view bytes) override {
     if (is_finishing_ || is_broken_) return;
+    if (!confirmation_.is_pending() && peer_.port != 0) await_confirmation();
     if (queued_bytes() == 0) bytes.remove_prefix(write_some(bytes));
     if (bytes.empty()) return;
     if (!is_broken_) queue_.append(bytes);
@@ -113,6 +150,19 @@ class OsConnection final : public world::Connection {
     update_watch();
   }
 
+  /// Looks only while there is something to be confirmed: idle connections cost nothing.
+  void await_confirmation() {
+    confirmation_.start(kUnconfirmed, [this] {
+      if (has_ended_ || is_broken_ || (queued_bytes() == 0 && is_all_confirmed(fd_.get()))) return;
+      if (!is_peer_gone(fd_.get())) return await_confirmation();
+      const auto events = events_;
+      if (events) {
+        end(*events, base::unavailable(peer_.to_string() + " has confirmed nothing for " +
+                                       base::format_age(kUnconfirmed)));
+      }
+    });
+  }
+
   void read_some(const world::ConnectionEvents& events, const std::weak_ptr<char>& alive) {
     if (is_broken_ && !is_reading_ && !has_ended_) {
       return end(events, base::unavailable("connection to " + peer_.to_string() + " broke"));
@@ -154,6 +204,7 @@ class OsConnection final : public world::Connection {
   bool has_ended_ = false;
   bool is_broken_ = false;
   std::shared_ptr<char> alive_ = std::make_shared<char>();
+  world::Timer confirmation_;
   Loop::Watch watch_;  ///< last: ends before the descriptor is closed
 };
 
@@ -221,9 +272,16 @@ world::Address local_address(int fd) {
 }
 
 std::unique_ptr<world::Connection> make_connection(Loop& loop, Fd fd, world::Address peer) {
-  if (peer.port != 0) {  // small writes leave at once: whoever coalesces does it above us
-    const int on = 1;
-    ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (peer.port != 0) {
+    const auto set = [&fd](int level, int option, int value) {
+      ::setsockopt(fd.get(), level, option, &value, sizeof value);
+    };
+    // Small writes leave at once: whoever coalesces does it above us.
+    set(IPPROTO_TCP, TCP_NODELAY, 1);
+    set(SOL_SOCKET, SO_KEEPALIVE, 1);
+    set(IPPROTO_TCP, TCP_KEEPIDLE, kProbeAfterSeconds);
+    set(IPPROTO_TCP, TCP_KEEPINTVL, kProbeEverySeconds);
+    set(IPPROTO_TCP, TCP_KEEPCNT, kProbes);
   }
   return std::make_unique<OsConnection>(loop, std::move(fd), std::move(peer));
 }
