@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/pod_volumes.h"
 
+#include <algorithm>
+
 #include "agent/atomic_volume.h"
 #include "agent/fetch_inputs.h"
 #include "agent/memory_volumes.h"
@@ -15,8 +17,36 @@ constexpr uint32_t kModeOpen = 0777;
 constexpr uint32_t kModeDirectory = 0755;
 constexpr uint32_t kModeText = 0644;
 
-base::Status make_host_path(world::Files& files, const VolumePlan& plan) {
-  const std::string& path = plan.host_path;
+bool is_below(const std::string& path, const std::string& root) {
+  return path == root || path.starts_with(root == "/" ? root : root + "/");
+}
+
+/// Where the path leads, links followed as far as it is there. Forbidden: to the data directory.
+base::Result<std::string> real_host_path(world::Files& files, const std::string& path,
+                                         const std::string& data_directory) {
+  std::string there = path;
+  while (there.size() > 1 && !files.exists(there)) {
+    there.resize(std::max<size_t>(there.rfind('/'), 1));
+  }
+  PELTON_ASSIGN(std::string real, files.real_path(there));
+  if (there.size() < path.size()) {
+    if (real == "/") real.clear();
+    real += (there == "/" ? "/" : "") + path.substr(there.size());
+  }
+  std::string hidden = data_directory;
+  if (files.exists(hidden)) {
+    PELTON_ASSIGN(hidden, files.real_path(hidden));
+  }
+  if (!is_below(real, hidden) && !is_below(hidden, real)) return real;
+  return base::Status(base::Code::Forbidden, "hostPath " + path + " leads to " + real +
+                                                 " and would show the cluster's data directory " +
+                                                 hidden + "; use another directory");
+}
+
+base::Status make_host_path(world::Files& files, const VolumePlan& plan,
+                            const std::string& data_directory) {
+  // Before anything is made, so that nothing is made there.
+  PELTON_ASSIGN(const std::string path, real_host_path(files, plan.host_path, data_directory));
   const bool is_there = files.exists(path);
   if (plan.host_path_type == "DirectoryOrCreate") {
     if (is_there) return base::ok();
@@ -29,12 +59,8 @@ base::Status make_host_path(world::Files& files, const VolumePlan& plan) {
     return files.set_mode(path, kModeText);
   }
   if (is_there) return base::ok();
-  return base::not_found("hostPath " + path +
+  return base::not_found("hostPath " + plan.host_path +
                          " is not there; make it, or use type: DirectoryOrCreate");
-}
-
-bool is_below(const std::string& path, const std::string& root) {
-  return path == root || path.starts_with(root == "/" ? root : root + "/");
 }
 
 }  // namespace
@@ -87,7 +113,7 @@ base::Status PodVolumes::write(const PodInputs& inputs, std::vector<VolumePlan>&
     const std::string root = paths_.volume(plan.name);
     switch (plan.kind) {
       case VolumePlan::Kind::HostPath:
-        status = make_host_path(files, plan);
+        status = make_host_path(files, plan, context_.options.data_directory);
         break;
       case VolumePlan::Kind::Content:
         status = write_atomic_volume(files, root, plan.files, context_.world.clock.now()).status();
@@ -184,7 +210,11 @@ base::Status PodVolumes::add_mounts(const Json& container, const Environment& en
     }
     if (plan == nullptr) return base::not_found("the pod has no volume \"" + name + "\"");
     const bool is_host_path = plan->kind == VolumePlan::Kind::HostPath;
-    std::string from = is_host_path ? plan->host_path : paths_.volume(plan->name);
+    std::string from = paths_.volume(plan->name);
+    if (is_host_path) {
+      // What is mounted is what was looked at: a link may be another by the time it is followed.
+      PELTON_ASSIGN(from, real_host_path(files, plan->host_path, context_.options.data_directory));
+    }
     const std::string& expression = mount["subPathExpr"].as_string();
     const std::string sub_path =
         expression.empty() ? mount["subPath"].as_string() : expand_variables(expression, env);

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a pod is given and held to: volumes that follow their objects, memory, limits, and its usage."""
 import json
+import os
+import shutil
+import tempfile
 import unittest
 
 from cluster import ClusterTest, eventually, pod
@@ -29,6 +32,33 @@ class PodFeatures(ClusterTest):
         self.kubectl("label", "pod", "reader", "app=other", "--overwrite")
         eventually(lambda: self.logs("reader").endswith('22app="other"\n'), timeout=60, what="the label")
         self.kubectl("delete", "pod", "reader", "--grace-period=1")
+
+    def test_a_link_to_the_data_directory_is_no_way_in(self):
+        links = tempfile.mkdtemp(prefix="pelton-e2e-links-")
+        self.addCleanup(shutil.rmtree, links)
+        os.symlink(self.cluster.directory, f"{links}/all")
+        os.symlink(f"{self.cluster.directory}/pki", f"{links}/part")
+        os.symlink(self.cluster.directory.parent, f"{links}/above")
+        os.mkdir(f"{links}/harmless")
+        os.symlink(f"{links}/harmless", f"{links}/other")
+        for number, (path, kind) in enumerate((("all", ""), ("part", "Directory"), ("above", ""),
+                                               ("all/made", "DirectoryOrCreate"))):
+            spec = pod(f"link-{number}", "ls /in")
+            spec["spec"]["volumes"] = [{"name": "v", "hostPath": {"path": f"{links}/{path}", "type": kind}}]
+            spec["spec"]["containers"][0]["volumeMounts"] = [{"name": "v", "mountPath": "/in"}]
+            self.cluster.apply(spec)
+            eventually(lambda name=f"link-{number}": "data directory" in self.kubectl("describe", "pod", name).stdout,
+                       what=f"the refusal of {path}")
+            self.assertEqual(self.cluster.get("pod", f"link-{number}")["status"]["phase"], "Pending")
+            self.kubectl("delete", "pod", f"link-{number}", "--grace-period=1")
+        self.assertFalse((self.cluster.directory / "made").exists(), "nothing is made there")
+        spec = pod("linked", "touch /in/file")
+        spec["spec"]["volumes"] = [{"name": "v", "hostPath": {"path": f"{links}/other"}}]
+        spec["spec"]["containers"][0]["volumeMounts"] = [{"name": "v", "mountPath": "/in"}]
+        self.cluster.apply(spec)
+        self.kubectl("wait", "pod/linked", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
+        self.assertTrue(os.path.exists(f"{links}/harmless/file"), "other links are followed")
+        self.kubectl("delete", "pod", "linked")
 
     def test_memory_volumes_and_limits_hold_and_the_end_says_why(self):
         spec = pod("memory", "stat -f -c %T /mem; head -c 3000000 /dev/zero > /mem/f || echo full")
