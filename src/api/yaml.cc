@@ -129,6 +129,8 @@ class Builder : public YAML::EventHandler {
 
   const Status& status() const { return status_; }
   int start_position() const { return start_position_; }
+  /// `line 3: key "x" already set in map`, in the order of their ends.
+  const std::vector<std::string>& duplicates() const { return duplicates_; }
   /// The finished document; null where it was empty.
   Json take() { return std::move(root_); }
 
@@ -240,6 +242,10 @@ class Builder : public YAML::EventHandler {
     } else {
       frame.has_key = false;
       if (frame.is_merge) return merge(mark, frame.merged, value);
+      if (frame.value.contains(frame.key)) {
+        duplicates_.push_back(fmt::format("line {}: key {} already set in map", mark.line + 1,
+                                          Json(frame.key).dump()));
+      }
       frame.value.set(frame.key, std::move(value));
     }
   }
@@ -260,6 +266,7 @@ class Builder : public YAML::EventHandler {
 
   Status status_;
   Json root_;
+  std::vector<std::string> duplicates_;
   std::vector<Frame> stack_;
   std::vector<Anchor> anchors_;
   size_t nodes_max_;
@@ -330,17 +337,11 @@ void emit(std::string& out, const Json& value, size_t indent, bool is_in_list) {
 
 }  // namespace
 
-Result<std::vector<Json>> parse_yaml_documents(std::string_view text) {
+namespace {
+
+Result<std::vector<Json>> build_documents(std::string_view text, Builder& builder) {
   std::vector<Json> documents;
-  // JSON is YAML too; reading it as JSON is quicker and strict.
-  if (base::trim(text).starts_with('{')) {
-    if (auto json = Json::parse(text); json.ok()) {
-      documents.push_back(std::move(*json));
-      return documents;
-    }
-  }
   std::istringstream stream{std::string(text)};
-  Builder builder(text.size());
   try {
     YAML::Parser parser(stream);
     int last_position = -1;
@@ -358,6 +359,23 @@ Result<std::vector<Json>> parse_yaml_documents(std::string_view text) {
     return yaml_error(error.mark.line, error.msg);
   }
   return documents;
+}
+
+}  // namespace
+
+Result<std::vector<Json>> parse_yaml_documents(std::string_view text) {
+  // JSON is YAML too; reading it as JSON is quicker and strict.
+  if (base::trim(text).starts_with('{')) {
+    if (auto json = Json::parse(text); json.ok()) return std::vector<Json>{std::move(*json)};
+  }
+  Builder builder(text.size());
+  return build_documents(text, builder);
+}
+
+std::vector<std::string> find_duplicate_keys(std::string_view text) {
+  Builder builder(text.size());
+  if (!build_documents(text, builder).ok()) return {};
+  return builder.duplicates();
 }
 
 Result<Json> parse_yaml(std::string_view text) {

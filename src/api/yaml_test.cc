@@ -146,5 +146,18 @@ TEST(Yaml, WritesTextsThatLookLikeYamlSoThatTheyReadBackTheSame) {
   }
 }
 
+TEST(Yaml, KeysThatStandTwiceAreFoundWithTheirLines) {
+  using Lines = std::vector<std::string>;
+  EXPECT_EQ(
+      find_duplicate_keys("a: 1\nb: {c: 1, c: 2}\na: 3\n"),
+      (Lines{"line 2: key \"c\" already set in map", "line 3: key \"a\" already set in map"}));
+  EXPECT_EQ(find_duplicate_keys("- a: 1\n- a: 1\n"), Lines()) << "two maps";
+  EXPECT_EQ(find_duplicate_keys("x: &m {a: 1}\ny:\n  <<: *m\n  a: 2\n"), Lines()) << "a merge";
+  EXPECT_EQ(find_duplicate_keys(R"({"a": 1, "a": 2})"),
+            Lines{"line 1: key \"a\" already set in map"});
+  EXPECT_EQ(find_duplicate_keys("a: 1\na: 2\nb: ["), Lines()) << "not YAML";
+  EXPECT_EQ(parse_yaml("a: 1\na: 2")->dump(), R"({"a":2})") << "the last counts";
+}
+
 }  // namespace
 }  // namespace pelton::api

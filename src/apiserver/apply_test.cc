@@ -4,6 +4,7 @@
 
 #include "api/object.h"
 #include "apiserver/test_server.h"
+#include "sim/disk.h"
 
 namespace pelton::apiserver {
 namespace {
@@ -31,6 +32,49 @@ std::string managers_of(const Json& object) {
     out.push_back(text);
   }
   return base::join(out, ", ");
+}
+
+TEST(Storage, AFullDiskIsA503ThatSaysWhatToDoAndReadingAndLaterWritingGoOn) {
+  TestServer s;
+  s.create(kConfigs, config_text("a"));
+  s.sim().disk().set_capacity(s.sim().disk().used_bytes());
+  const auto refused = s.call("POST", kConfigs, Json::parse(config_text("b")).value());
+  EXPECT_EQ(refused->answer.status, 503);
+  EXPECT_EQ(refused->json()["reason"].as_string(), "ServiceUnavailable");
+  EXPECT_NE(refused->json()["message"].as_string().find("/store/log-"), std::string::npos)
+      << refused->body;
+  EXPECT_NE(refused->json()["message"].as_string().find("make room"), std::string::npos);
+  EXPECT_EQ(s.call("GET", kConfigs)->json()["items"].items().size(), 1u);
+  s.sim().disk().set_capacity({});
+  s.create(kConfigs, config_text("b"));
+}
+
+TEST(StrictYaml, AKeyThatStandsTwiceIsRefusedOrWarnedAboutInTheWordsOfUpstream) {
+  TestServer s;
+  const std::string twice = config("data:\n  x: '1'\n  x: '2'\ndta: {}\n");
+  const std::string found = "yaml: unmarshal errors:\n  line 6: key \"x\" already set in map";
+  const auto post = [&](const std::string& validation) {
+    auto sink = s.send("POST", std::string(kConfigs) + "?fieldValidation=" + validation, twice,
+                       kAdmin, {{"Content-Type", "application/yaml"}});
+    s.run(base::Duration::seconds(1));
+    return sink;
+  };
+  EXPECT_EQ(reason_of(post("Strict")), "400 BadRequest");
+  EXPECT_EQ(
+      post("Strict")->json()["message"].as_string(),
+      "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: " +
+          found + ", unknown field \"dta\"");
+  const auto applied = apply(s, kConfig + "?fieldManager=m&fieldValidation=Strict",
+                             config("data:\n  x: '1'\n  x: '2'\n"));
+  EXPECT_EQ(reason_of(applied), "400 BadRequest");
+  EXPECT_EQ(applied->json()["message"].as_string(),
+            "error strict decoding YAML: error converting YAML to JSON: " + found);
+  EXPECT_EQ(s.call("GET", kConfig)->answer.status, 404);
+  const auto warned = post("Warn");
+  EXPECT_EQ(warned->answer.status, 201) << warned->body;
+  EXPECT_EQ(warned->answer.headers.get("Warning"),
+            "299 - \"line 6: key \\\"x\\\" already set in map\"");
+  EXPECT_EQ(warned->json()["data"]["x"].as_string(), "2");
 }
 
 TEST(ServerSideApply, MakesAnObjectThatIsNotThereAndKeepsAVersionThatNothingChanges) {

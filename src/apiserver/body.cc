@@ -7,6 +7,7 @@
 #include "api/protobuf.h"
 #include "api/validate.h"
 #include "api/yaml.h"
+#include "base/strings.h"
 
 namespace pelton::apiserver {
 
@@ -14,11 +15,16 @@ using base::Json;
 using base::Result;
 using base::Status;
 
+namespace {
+constexpr std::string_view kYaml = "application/yaml";
+constexpr std::string_view kApplyPatch = "application/apply-patch+yaml";
+}  // namespace
+
 Result<Json> read_body(const net::Request& request) {
   PELTON_TRY(check_size(request.body.size()));
   if (request.body.empty()) return Json();
   const std::string type = media_type(request.headers.get("Content-Type"));
-  if (type == "application/yaml" || type == "application/apply-patch+yaml") {
+  if (type == kYaml || type == kApplyPatch) {
     Result<Json> value = api::parse_yaml(request.body);
     if (!value.ok()) return bad_request("error decoding YAML: " + value.error().message());
     return value;
@@ -67,7 +73,7 @@ Status check_manager(Call& call) {
         "Invalid value: " + Json(manager).dump() + ": should only contain printable characters");
   }
   if (call.access.verb != "patch") return base::ok();
-  if (media_type(call.request.headers.get("Content-Type")) == "application/apply-patch+yaml") {
+  if (media_type(call.request.headers.get("Content-Type")) == kApplyPatch) {
     if (!manager.empty()) return base::ok();
     return bad_option(call, "FieldValueRequired", "fieldManager",
                       "Required value: is required for apply patch");
@@ -129,12 +135,27 @@ Status check_name(const Call& call, Json& metadata) {
   return base::ok();
 }
 /// What the text says that the object does not show: members named twice.
-std::vector<std::string> duplicates_in(const Call& call) {
-  const size_t begin = call.request.body.find_first_not_of(" \t\r\n");
-  const bool is_json = begin != std::string::npos &&
-                       (call.request.body[begin] == '{' || call.request.body[begin] == '[');
-  if (!is_json) return {};
-  return api::find_duplicate_fields(call.request.body);
+struct Duplicates {
+  std::vector<std::string> in_json;  ///< messages
+  std::vector<std::string> in_yaml;  ///< messages, without where they come from
+};
+
+Duplicates duplicates_in(const Call& call) {
+  const std::string& body = call.request.body;
+  const std::string type = media_type(call.request.headers.get("Content-Type"));
+  if (type == kYaml || type == kApplyPatch) return {{}, api::find_duplicate_keys(body)};
+  const size_t begin = body.find_first_not_of(" \t\r\n");
+  const bool is_json = begin != std::string::npos && (body[begin] == '{' || body[begin] == '[');
+  Duplicates out;
+  if (!is_json) return out;
+  for (const std::string& path : api::find_duplicate_fields(body)) {
+    out.in_json.push_back("duplicate field \"" + path + "\"");
+  }
+  return out;
+}
+
+std::string yaml_message(const std::vector<std::string>& lines) {
+  return "yaml: unmarshal errors:\n  " + base::join(lines, "\n  ");
 }
 
 /// Refuses, warns about or ignores what fell away in decoding, as the client asked.
@@ -143,14 +164,20 @@ Status report_problems(Call& call, const std::vector<std::string>& unknown) {
   if (validation == "Ignore") return base::ok();
   std::vector<std::string> problems;
   for (const std::string& path : unknown) problems.push_back("unknown field \"" + path + "\"");
-  for (const std::string& path : duplicates_in(call)) {
-    problems.push_back("duplicate field \"" + path + "\"");
-  }
-  if (problems.empty()) return base::ok();
+  const auto [in_json, in_yaml] = duplicates_in(call);
+  problems.insert(problems.end(), in_json.begin(), in_json.end());
   if (validation != "Strict") {
-    call.warnings.insert(call.warnings.end(), problems.begin(), problems.end());
+    for (const auto& said : {in_yaml, problems}) {
+      call.warnings.insert(call.warnings.end(), said.begin(), said.end());
+    }
     return base::ok();
   }
+  if (!in_yaml.empty() && call.access.verb == "patch") {
+    return bad_request("error strict decoding YAML: error converting YAML to JSON: " +
+                       yaml_message(in_yaml));
+  }
+  if (!in_yaml.empty()) problems.insert(problems.begin(), yaml_message(in_yaml));
+  if (problems.empty()) return base::ok();
   if (call.access.verb != "patch") return api::strict_error(*call.resource, problems);
   const std::string why =
       "Invalid value: " + Json(call.request.body).dump() + ": " + api::strict_message(problems);
