@@ -87,6 +87,11 @@ class Cluster:
                 return process["pid"]
         raise AssertionError(f"pelton status shows no {part}: {status}")
 
+    def is_served_by(self, pid):
+        """Whether the server is that process, and serves: it says so in a file."""
+        record = self.directory / "run" / "server.json"
+        return record.exists() and json.loads(record.read_text() or "{}").get("pid") == pid
+
     def kill(self, part):
         """SIGKILL, and waits until the process is gone."""
         pid = self.pid(part)
@@ -125,6 +130,47 @@ class Cluster:
         for log in sorted((self.directory / "log").glob("*.log")):
             parts.append(f"--- {log.name}\n" + log.read_text(errors="replace")[-3000:])
         return "\n".join(parts)
+
+
+class BareServer:
+    """`pelton server` alone, without controllers or nodes; gives a Cluster to speak to it. Ended with
+    kill -9, so that a directory can be used again and again. `prefix`: a command that runs another."""
+
+    def __init__(self, directory=None, prefix=()):
+        self.is_temporary = directory is None
+        self.cluster = Cluster(directory=directory)
+        self.prefix = prefix
+        self.process = None
+
+    def __enter__(self):
+        self.start()
+        return self.cluster
+
+    def start(self):
+        log = self.cluster.directory / "log"
+        log.mkdir(parents=True, exist_ok=True)
+        with open(log / "server.log", "ab") as output:
+            self.process = subprocess.Popen(
+                [*self.prefix, PELTON, "server", "--without-controllers", "--data-dir",
+                 self.cluster.directory], stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+        try:
+            eventually(lambda: self.is_running() and self.cluster.is_served_by(self.process.pid),
+                       what="a server that serves")
+        except BaseException:
+            print(self.cluster.logs(), flush=True)
+            self.__exit__()
+            raise
+
+    def is_running(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"the server ended with code {self.process.returncode}")
+        return True
+
+    def __exit__(self, *unused):
+        self.process.kill()
+        self.process.wait()
+        if self.is_temporary:
+            shutil.rmtree(self.cluster.directory, ignore_errors=True)
 
 
 def eventually(check, timeout=30, what="the condition"):
