@@ -55,21 +55,26 @@ base::Status ClusterConfig::write(world::Files& files, const DataDirectory& dire
   return files.replace(directory.config(), json.dump(2) + "\n");
 }
 
-base::Status write_run_record(world::Files& files, world::Processes& processes,
-                              const DataDirectory& directory, const std::string& name, int pid) {
+namespace {
+
+constexpr const char* kRunning = ".json";
+constexpr const char* kStarting = ".starting";
+
+base::Status write_record(world::Files& files, world::Processes& processes, const std::string& path,
+                          const std::string& name, int pid) {
   PELTON_ASSIGN(const uint64_t ticks, processes.start_ticks(pid));
   const auto json = base::Json::object(
       {{"name", name}, {"pid", pid}, {"startTicks", static_cast<int64_t>(ticks)}});
-  return files.replace(directory.run() + "/" + name + ".json", json.dump() + "\n");
+  return files.replace(path, json.dump() + "\n");
 }
 
-std::vector<RunRecord> running(world::Files& files, world::Processes& processes,
-                               const DataDirectory& directory) {
+std::vector<RunRecord> read_records(world::Files& files, world::Processes& processes,
+                                    const DataDirectory& directory, const char* suffix) {
   std::vector<RunRecord> records;
   auto entries = files.list(directory.run());
   if (!entries.ok()) return records;
   for (const world::DirectoryEntry& entry : *entries) {
-    if (!entry.name.ends_with(".json")) continue;
+    if (!entry.name.ends_with(suffix)) continue;
     auto text = files.read(directory.run() + "/" + entry.name);
     if (!text.ok()) continue;
     auto json = base::Json::parse(*text);
@@ -80,6 +85,39 @@ std::vector<RunRecord> running(world::Files& files, world::Processes& processes,
     if (ticks.ok() && *ticks == record.start_ticks) records.push_back(std::move(record));
   }
   return records;
+}
+
+}  // namespace
+
+base::Status write_starting_record(world::Files& files, world::Processes& processes,
+                                   const DataDirectory& directory, const std::string& name,
+                                   int pid) {
+  return write_record(files, processes, directory.run() + "/" + name + kStarting, name, pid);
+}
+
+base::Status write_run_record(world::Files& files, world::Processes& processes,
+                              const DataDirectory& directory, const std::string& name, int pid) {
+  PELTON_TRY(write_record(files, processes, directory.run() + "/" + name + kRunning, name, pid));
+  files.remove(directory.run() + "/" + name + kStarting)
+      .ignore("there is none of a part that was started by hand");
+  return base::ok();
+}
+
+void remove_records(world::Files& files, const DataDirectory& directory, const std::string& name) {
+  for (const char* suffix : {kRunning, kStarting}) {
+    files.remove(directory.run() + "/" + name + suffix)
+        .ignore("a stale record names a process that is gone");
+  }
+}
+
+std::vector<RunRecord> running(world::Files& files, world::Processes& processes,
+                               const DataDirectory& directory) {
+  return read_records(files, processes, directory, kRunning);
+}
+
+std::vector<RunRecord> starting(world::Files& files, world::Processes& processes,
+                                const DataDirectory& directory) {
+  return read_records(files, processes, directory, kStarting);
 }
 
 }  // namespace pelton::cli

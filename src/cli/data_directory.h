@@ -10,6 +10,7 @@
 //   nodes/NAME/      one agent's: pods, volumes, logs
 //   dns/             the name server's records
 //   run/NAME.json    running processes: pid and start
+//   run/NAME.starting  the same of those that do not serve yet
 //   log/NAME.log
 #pragma once
 #include <cstdint>
@@ -64,11 +65,20 @@ struct RunRecord {
   uint64_t start_ticks = 0;
 };
 
-/// Written by the process itself once it serves.
+/// Written by whoever starts a process, so that one that does not serve yet can be ended too.
+base::Status write_starting_record(world::Files& files, world::Processes& processes,
+                                   const DataDirectory& directory, const std::string& name,
+                                   int pid);
+/// Written by the process itself once it serves; takes the starting record's place.
 base::Status write_run_record(world::Files& files, world::Processes& processes,
                               const DataDirectory& directory, const std::string& name, int pid);
+/// Both records of one that ends.
+void remove_records(world::Files& files, const DataDirectory& directory, const std::string& name);
 /// Records whose process still runs, sorted by name. Stale ones are left out.
 std::vector<RunRecord> running(world::Files& files, world::Processes& processes,
                                const DataDirectory& directory);
+/// The same of those that do not serve yet.
+std::vector<RunRecord> starting(world::Files& files, world::Processes& processes,
+                                const DataDirectory& directory);
 
 }  // namespace pelton::cli

@@ -2,6 +2,8 @@
 // `pelton down`: ends agents, server, then pods with their network.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "agent/cluster_network.h"
 #include "cli/blocking.h"
 #include "cli/data_directory.h"
@@ -25,7 +27,13 @@ base::Status bring_down(os::OsWorld& os, const DataDirectory& directory, bool is
   if (!os::is_root()) {
     return {base::Code::Forbidden, "needs root, as 'pelton up' did. Run it with sudo"};
   }
-  const std::vector<RunRecord> parts = running(world.files, world.processes, directory);
+  std::vector<RunRecord> parts = running(world.files, world.processes, directory);
+  // An `up` that was interrupted has left these on their way up.
+  for (RunRecord& part : starting(world.files, world.processes, directory)) {
+    const bool is_known = std::any_of(
+        parts.begin(), parts.end(), [&](const RunRecord& known) { return known.pid == part.pid; });
+    if (!is_known) parts.push_back(std::move(part));
+  }
   // Agents first: nobody may start a pod again that is being ended.
   for (const RunRecord& part : parts) {
     if (part.name != "server") end_part(os, part, kGrace);

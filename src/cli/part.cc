@@ -57,17 +57,39 @@ class Start {
     spec.working_directory = "/";
     spec.stdout_path = spec.stderr_path = directory_.log(part.name);
     spec.new_session = true;
-    auto process = world_.processes.spawn(std::move(spec), [this, name = part.name](auto state) {
+    const auto on_exit = [this, name = part.name](world::ExitState state) {
       if (!waiting_.contains(name)) return;
       const std::string log = directory_.log(name);
       finish(base::unavailable(
           fmt::format("{} ended with code {} before it served. Its log {}:\n{}", name,
                       state.shell_code(), log, log_tail(world_.files, log))));
-    });
-    if (!process.ok()) return std::move(process).status().with("starting " + part.name);
+    };
+    auto process = find_started(part.name, on_exit);
+    if (!process.ok()) {
+      process = world_.processes.spawn(std::move(spec), on_exit);
+      if (!process.ok()) return std::move(process).status().with("starting " + part.name);
+      write_starting_record(world_.files, world_.processes, directory_, part.name,
+                            (*process)->pid())
+          .ignore("it has ended, which on_exit tells");
+    }
     waiting_.insert(part.name);
     processes_.push_back(std::move(process).value());
     return base::ok();
+  }
+
+  /// What an interrupted `up` has started is on its way, or serves by now: a second one beside it
+  /// would be one too many. NotFound where there is none.
+  base::Result<std::unique_ptr<world::Process>> find_started(
+      const std::string& name, const std::function<void(world::ExitState)>& on_exit) {
+    // In this order: who comes to serve meanwhile is in one of the two at any time.
+    for (const auto& records : {starting(world_.files, world_.processes, directory_),
+                                running(world_.files, world_.processes, directory_)}) {
+      for (const RunRecord& record : records) {
+        if (record.name != name) continue;
+        return world_.processes.attach(record.pid, record.start_ticks, on_exit);
+      }
+    }
+    return base::not_found(name + " has not been started");
   }
 
   /// A record appeared or changed: whoever runs by it serves.
@@ -130,9 +152,7 @@ base::Status announce_part(os::OsWorld& os, const DataDirectory& directory,
 }
 
 void withdraw_part(os::OsWorld& os, const DataDirectory& directory, const std::string& name) {
-  os.world()
-      .files.remove(directory.run() + "/" + name + ".json")
-      .ignore("a stale record names a process that is gone");
+  remove_records(os.world().files, directory, name);
 }
 
 }  // namespace pelton::cli

@@ -34,9 +34,8 @@ class Server {
 
   base::Status start(uint16_t port, bool has_controllers) {
     PELTON_TRY(prepare());
-    PELTON_ASSIGN(lock_,
-                  world_.files.lock(directory_.lock(), fmt::format("pid {}", os::process_id())));
-    PELTON_TRY(open_store());
+    PELTON_TRY(when_free([this] { return take_lock(); }));
+    PELTON_TRY(when_free([this] { return open_store(); }));
     PELTON_TRY(start_api());
     PELTON_TRY(listen(port));
     if (has_controllers) {
@@ -57,6 +56,25 @@ class Server {
   base::Status prepare() {
     PELTON_TRY(world_.files.make_directories(directory_.run()));
     return ensure_cluster_credentials(world_, directory_);
+  }
+
+  /// A server that was killed a moment ago holds its locks until its last thread is gone. Nothing
+  /// tells when that is, so what says FailedPrecondition is tried again for a while.
+  base::Status when_free(const std::function<base::Status()>& take) {
+    constexpr int kTries = 40;
+    for (int i = 1;; ++i) {
+      base::Status status = take();
+      if (status.code() != base::Code::FailedPrecondition || i == kTries) return status;
+      await<bool>(os_, [&](std::function<void(bool)> done) {
+        world_.timers.after(base::Duration::milliseconds(50), [done] { done(true); });
+      });
+    }
+  }
+
+  base::Status take_lock() {
+    PELTON_ASSIGN(lock_,
+                  world_.files.lock(directory_.lock(), fmt::format("pid {}", os::process_id())));
+    return base::ok();
   }
 
   base::Status open_store() {

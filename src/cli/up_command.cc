@@ -22,6 +22,7 @@ namespace pelton::cli {
 namespace {
 
 constexpr base::Duration kStartTimeout = base::Duration::seconds(60);
+constexpr base::Duration kAnswerTimeout = base::Duration::seconds(5);
 
 struct UpOptions {
   std::string data_dir = default_data_directory();
@@ -64,6 +65,7 @@ class Up {
     }
     PELTON_TRY(read_park());
     for (const RunRecord& record : running(world_.files, world_.processes, directory_)) {
+      if (record.name == "server" && !serves(record)) continue;
       alive_[record.name] = record.pid;
     }
     if (!alive_.contains("server") || missing_agents().size() > 0) return base::ok();
@@ -71,6 +73,25 @@ class Up {
             fmt::format("{} is in use: its server runs as pid {}, and nothing is missing. Stop it "
                         "with 'pelton down --data-dir {}', or choose another directory",
                         directory_.root, alive_["server"], directory_.root)};
+  }
+
+  /// A server that is being killed still has a process: asks it, and waits for its answer or its
+  /// end. True after kAnswerTimeout without either: it hangs, and only its user may end it.
+  bool serves(const RunRecord& server) {
+    auto admin = AdminClient::make(world_, directory_);
+    if (!admin.ok()) return true;
+    world::Timer timeout(world_.timers);
+    std::unique_ptr<world::Process> process;
+    return await<bool>(os_, [&](std::function<void(bool)> done) {
+      auto attached = world_.processes.attach(server.pid, server.start_ticks,
+                                              [done](world::ExitState) { done(false); });
+      if (!attached.ok()) return done(false);
+      process = std::move(attached).value();
+      timeout.start(kAnswerTimeout, [done] { done(true); });
+      (*admin)->client().raw({.target = "/livez"}, [done](base::Result<client::Response> answer) {
+        if (answer.ok()) done(true);
+      });
+    });
   }
 
   /// Of the park's machines, those without a running agent.
