@@ -155,7 +155,9 @@ void default_node(Json& node) {
 
 constexpr const char* kRbacGroup = "rbac.authorization.k8s.io";
 
-void default_role_ref(Json& reference) {
+void default_role_binding(Json& binding) {
+  Json& reference = binding.child("roleRef");
+  if (!reference.is_object()) reference = Json::object();
   if (is_unset(reference["apiGroup"])) reference.set("apiGroup", kRbacGroup);
 }
 
@@ -222,7 +224,8 @@ constexpr TypeRule kRules[] = {
     {"io.k8s.api.core.v1.Secret", default_secret},
     {"io.k8s.api.core.v1.ServiceSpec", default_service_spec},
     {"io.k8s.api.core.v1.Volume", default_volume, true},
-    {"io.k8s.api.rbac.v1.RoleRef", default_role_ref},
+    {"io.k8s.api.rbac.v1.ClusterRoleBinding", default_role_binding},
+    {"io.k8s.api.rbac.v1.RoleBinding", default_role_binding},
     {"io.k8s.api.rbac.v1.Subject", default_subject},
 };
 

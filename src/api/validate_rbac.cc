@@ -40,7 +40,8 @@ void check_rules(Findings& findings, const Json& rules, bool is_namespaced) {
   }
 }
 
-void check_subject(Findings& findings, const Path& path, const Json& subject) {
+// In a RoleBinding, an account without a namespace is one of the binding's.
+void check_subject(Findings& findings, const Path& path, const Json& subject, bool is_namespaced) {
   const std::string& kind = subject["kind"].as_string();
   if (subject["name"].as_string().empty()) findings.required(path / "name");
   if (kind == "ServiceAccount") {
@@ -48,7 +49,9 @@ void check_subject(Findings& findings, const Path& path, const Json& subject) {
     if (!subject["apiGroup"].as_string().empty()) {
       findings.not_supported(path / "apiGroup", subject["apiGroup"], {""});
     }
-    if (subject["namespace"].as_string().empty()) findings.required(path / "namespace");
+    if (!is_namespaced && subject["namespace"].as_string().empty()) {
+      findings.required(path / "namespace");
+    }
   } else if (kind == "User" || kind == "Group") {
     if (subject["apiGroup"].as_string() != kGroup) {
       findings.not_supported(path / "apiGroup", subject["apiGroup"], {kGroup});
@@ -58,8 +61,9 @@ void check_subject(Findings& findings, const Path& path, const Json& subject) {
   }
 }
 
-void check_binding(Findings& findings, const Json& binding,
-                   const std::vector<std::string_view>& role_kinds) {
+void check_binding(Findings& findings, const Json& binding, bool is_namespaced) {
+  std::vector<std::string_view> role_kinds = {"ClusterRole"};
+  if (is_namespaced) role_kinds.push_back("Role");
   const Path role("roleRef");
   const Json& reference = binding["roleRef"];
   if (reference["apiGroup"].as_string() != kGroup) {
@@ -76,7 +80,7 @@ void check_binding(Findings& findings, const Json& binding,
   }
   size_t index = 0;
   for (const Json& subject : binding["subjects"].items()) {
-    check_subject(findings, Path("subjects")[index++], subject);
+    check_subject(findings, Path("subjects")[index++], subject, is_namespaced);
   }
 }
 
@@ -103,11 +107,11 @@ void validate_cluster_role(Findings& findings, const Json& role) {
 }
 
 void validate_role_binding(Findings& findings, const Json& binding) {
-  check_binding(findings, binding, {"Role", "ClusterRole"});
+  check_binding(findings, binding, true);
 }
 
 void validate_cluster_role_binding(Findings& findings, const Json& binding) {
-  check_binding(findings, binding, {"ClusterRole"});
+  check_binding(findings, binding, false);
 }
 
 void validate_role_binding_update(Findings& findings, const Json& before, const Json& after) {
