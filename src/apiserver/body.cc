@@ -25,6 +25,10 @@ Result<Json> read_body(const net::Request& request) {
   if (request.body.empty()) return Json();
   const std::string type = media_type(request.headers.get("Content-Type"));
   if (type == kYaml || type == kApplyPatch) {
+    // JSON is YAML too, and kubectl sends it; reading it as what it is takes far less time.
+    if (request.body.front() == '{') {
+      if (Result<Json> value = Json::parse(request.body); value.ok()) return value;
+    }
     Result<Json> value = api::parse_yaml(request.body);
     if (!value.ok()) return bad_request("error decoding YAML: " + value.error().message());
     return value;
@@ -143,7 +147,12 @@ struct Duplicates {
 Duplicates duplicates_in(const Call& call) {
   const std::string& body = call.request.body;
   const std::string type = media_type(call.request.headers.get("Content-Type"));
-  if (type == kYaml || type == kApplyPatch) return {{}, api::find_duplicate_keys(body)};
+  if (type == kYaml || type == kApplyPatch) {
+    // What is JSON, and names nothing twice, need not be read as YAML to know that.
+    const bool is_plain =
+        body.starts_with('{') && Json::parse(body).ok() && api::find_duplicate_fields(body).empty();
+    return {{}, is_plain ? std::vector<std::string>() : api::find_duplicate_keys(body)};
+  }
   const size_t begin = body.find_first_not_of(" \t\r\n");
   const bool is_json = begin != std::string::npos && (body[begin] == '{' || body[begin] == '[');
   Duplicates out;
