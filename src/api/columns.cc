@@ -6,6 +6,7 @@
 #include <set>
 
 #include "api/columns_kinds.h"
+#include "api/custom/definition.h"
 #include "api/object.h"
 #include "api/selector.h"
 #include "base/strings.h"
@@ -75,6 +76,8 @@ constexpr Column kEvent[] = {{"Last Seen", "string", "", 0, "When it happened la
                              {"Name", "string", "name", 1, "The event's name."}};
 constexpr Column kNamespace[] = {
     kName, {"Status", "string", "", 0, "Active or Terminating."}, kAge};
+constexpr Column kDefinition[] = {kName,
+                                  {"Created At", "date", "", 0, "When the object was created."}};
 constexpr Column kConfigMap[] = {kName, {"Data", "string", "", 0, "Number of entries."}, kAge};
 constexpr Column kSecret[] = {kName,
                               {"Type", "string", "", 0, "What the secret is for."},
@@ -106,6 +109,10 @@ Cells plain_cells(const Json& object, Instant now) {
 
 Cells namespace_cells(const Json& object, Instant now) {
   return {name_of(object), object["status"]["phase"], age_cell(created(object), now)};
+}
+
+Cells definition_cells(const Json& object, Instant) {
+  return {name_of(object), created(object)};
 }
 
 Cells config_map_cells(const Json& object, Instant now) {
@@ -158,6 +165,7 @@ constexpr KindColumns kKinds[] = {
     {"ClusterRole", kRole, role_cells},
     {"ClusterRoleBinding", kRoleBinding, role_binding_cells},
     {"ConfigMap", kConfigMap, config_map_cells},
+    {"CustomResourceDefinition", kDefinition, definition_cells},
     {"EndpointSlice", kEndpointSlice, endpoint_slice_cells},
     {"Event", kEvent, event_cells},
     {"Job", kJob, job_cells},
@@ -387,11 +395,13 @@ Cells endpoint_slice_cells(const Json& slice, Instant now) {
 }
 
 std::span<const Column> columns_of(const ResourceInfo& resource) {
+  if (resource.custom != nullptr) return resource.custom->columns;
   const KindColumns* row = find_columns(resource.kind);
   return row ? row->columns : std::span<const Column>(kPlain);
 }
 
 Cells cells_of(const ResourceInfo& resource, const Json& object, Instant now) {
+  if (resource.custom != nullptr) return custom::custom_cells(*resource.custom, object, now);
   const KindColumns* row = find_columns(resource.kind);
   return row ? row->cells(object, now) : plain_cells(object, now);
 }

@@ -123,7 +123,8 @@ TEST(OpenApi, HasNoReferenceIntoNothing) {
 
 TEST(Registry, FindsResourcesBothWays) {
   const Registry& registry = Registry::builtin();
-  for (const ResourceInfo& info : registry.resources()) {
+  for (const ResourceInfo* found : registry.resources()) {
+    const ResourceInfo& info = *found;
     EXPECT_EQ(registry.find(info.group, info.version, info.plural), &info);
     EXPECT_EQ(registry.find_kind(info.api_version(), info.kind), &info);
     EXPECT_NE(info.storage, nullptr);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "api/custom/shape.h"
 #include "api/native.h"
 #include "api/quantity.h"
 #include "base/strings.h"
@@ -44,7 +45,7 @@ void prune_struct(const TypeInfo& type, Json& object, const Place& path,
 
 void prune_field(const Field& field, Json& value, const Place& path,
                  std::vector<std::string>& unknown) {
-  if (field.value != ValueType::Struct) return;
+  if (field.value != ValueType::Struct && field.value != ValueType::StructOrBool) return;
   if (field.shape == Shape::Single) {
     prune_struct(*field.type, value, path, unknown);
   } else if (field.shape == Shape::List && value.is_array()) {
@@ -119,6 +120,8 @@ class Normalizer {
       case ValueType::Struct:
         if (value.is_null()) value = Json::object();
         return run_struct(*field.type, value, path);
+      case ValueType::StructOrBool:
+        return value.is_bool() ? base::ok() : run_struct(*field.type, value, path);
       case ValueType::String:
         if (value.is_null()) value = Json("");
         return value.is_string() ? base::ok() : mismatch(path, "string", value);
@@ -205,7 +208,7 @@ void drop_empty_in(const TypeInfo& type, Json& object) {
     const Field* field = type.find(member.name);
     if (field == nullptr) return false;
     if (is_empty_part(type, *field, member.value)) return true;
-    if (field->value != ValueType::Struct) return false;
+    if (field->value != ValueType::Struct && field->value != ValueType::StructOrBool) return false;
     if (field->shape == Shape::Single) {
       drop_empty_in(*field->type, member.value);
     } else if (field->shape == Shape::List) {
@@ -222,7 +225,7 @@ void drop_empty_in(const TypeInfo& type, Json& object) {
 }  // namespace
 
 void drop_empty(const ResourceInfo& resource, Json& object) {
-  if (is_native_group(resource.group)) drop_empty_in(*resource.type, object);
+  if (is_native(resource)) drop_empty_in(*resource.type, object);
 }
 
 std::vector<std::string> prune(const TypeInfo& type, Json& object) {
@@ -233,6 +236,11 @@ std::vector<std::string> prune(const TypeInfo& type, Json& object) {
 
 Status normalize(const ResourceInfo& resource, Json& object) {
   return Normalizer(resource).run_struct(*resource.type, object, "");
+}
+
+Status normalize_part(const ResourceInfo& resource, const TypeInfo& type, const std::string& path,
+                      Json& part) {
+  return Normalizer(resource).run_struct(type, part, path.c_str());
 }
 
 Status decode(const ResourceInfo& resource, Json& object,
@@ -257,6 +265,11 @@ Status decode(const ResourceInfo& resource, Json& object,
                                      found.is_string() ? found.as_string() : found.dump(),
                                      name == "kind" ? "kind" : "API version", wanted));
     }
+  }
+  if (resource.custom != nullptr) {
+    PELTON_TRY(custom::shape_metadata(resource, object, unknown_fields));
+    custom::prune(*resource.type->schema, object, unknown_fields);
+    return base::ok();
   }
   std::vector<std::string> unknown = prune(*resource.type, object);
   unknown_fields.insert(unknown_fields.end(), unknown.begin(), unknown.end());

@@ -22,7 +22,12 @@ std::vector<std::string> prune(const TypeInfo& type, base::Json& object);
 /// BadRequest names field, found and wanted type.
 base::Status normalize(const ResourceInfo& resource, base::Json& object);
 
+/// The same of a part of the object, which is of `type` and stands at `path`.
+base::Status normalize_part(const ResourceInfo& resource, const TypeInfo& type,
+                            const std::string& path, base::Json& part);
+
 /// Checks apiVersion and kind against the resource (absent ones are filled in), prunes, normalizes.
+/// Of a custom kind its schema decides instead of a table, and values stay as they are.
 /// `unknown_fields` gets the pruned paths; the caller warns or refuses (strict_error).
 base::Status decode(const ResourceInfo& resource, base::Json& object,
                     std::vector<std::string>& unknown_fields);

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <string>
 
+#include "api/custom/definition.h"
+#include "api/custom/shape.h"
 #include "api/defaults_table.h"
 #include "api/object.h"
 #include "base/strings.h"
@@ -205,6 +207,16 @@ void default_jobset_policies(Json& spec) {
   set_absent(spec.child("network"), "publishNotReadyAddresses", true);
 }
 
+void default_definition_spec(Json& spec) {
+  const std::string kind = spec["names"]["kind"].as_string();
+  if (spec["names"].is_object() && !kind.empty()) {
+    Json& names = spec.child("names");
+    if (is_unset(names["singular"])) names.set("singular", base::to_lower(kind));
+    if (is_unset(names["listKind"])) names.set("listKind", kind + "List");
+  }
+  set_absent(spec, "conversion", Json::object({{"strategy", "None"}}));
+}
+
 struct TypeRule {
   std::string_view type;
   void (*apply)(Json&);
@@ -227,6 +239,8 @@ constexpr TypeRule kRules[] = {
     {"io.k8s.api.rbac.v1.ClusterRoleBinding", default_role_binding},
     {"io.k8s.api.rbac.v1.RoleBinding", default_role_binding},
     {"io.k8s.api.rbac.v1.Subject", default_subject},
+    {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionSpec",
+     default_definition_spec},
 };
 
 void run_rules(const TypeInfo& type, Json& object, bool is_before_rows) {
@@ -271,6 +285,7 @@ void walk(const TypeInfo& type, Json& object, bool is_in_jobset) {
 }  // namespace
 
 void apply_defaults(const ResourceInfo& resource, Json& object, bool is_create) {
+  if (resource.custom != nullptr) return custom::fill_defaults(*resource.custom->schema, object);
   const bool is_jobset = resource.kind == "JobSet";
   if (is_jobset && object["spec"].is_object()) {
     default_jobset_lists(object.child("spec"));

@@ -3,6 +3,8 @@
 // (../shared/manifests), those too. Each is decoded, defaulted and validated as the server does.
 #include <gtest/gtest.h>
 
+#include "api/custom/definition.h"
+#include "api/custom/establish.h"
 #include "api/decode.h"
 #include "api/defaults.h"
 #include "api/object.h"
@@ -19,13 +21,16 @@ using base::Json;
 // Tests run in the directory of the sources.
 class Manifests : public testing::Test {
  protected:
-  int check_file(const std::string& path);
+  int check_file(const std::string& path, const Registry& registry = Registry::builtin());
+  void check_object(const std::string& path, const ResourceInfo& resource, Json& object);
+  std::vector<std::string> files_below(const std::string& directory);
+  std::shared_ptr<const Registry> define_all(const std::string& directory);
   std::unique_ptr<os::Loop> loop_ = std::move(os::Loop::make()).value();
   os::OsFiles files_{*loop_, "."};
 };
 
 // Validates every object of a kind that we serve; returns how many there were.
-int Manifests::check_file(const std::string& path) {
+int Manifests::check_file(const std::string& path, const Registry& registry) {
   auto text = files_.read(path);
   EXPECT_TRUE(text.ok()) << text.status().to_string();
   auto documents = parse_yaml_documents(text.ok() ? *text : "");
@@ -33,21 +38,67 @@ int Manifests::check_file(const std::string& path) {
   if (!documents.ok()) return 0;
   int count = 0;
   for (Json& object : *documents) {
-    const ResourceInfo* resource = Registry::builtin().find_kind(gvk_of(object));
+    const ResourceInfo* resource = registry.find_kind(gvk_of(object));
     if (!resource) continue;
     ++count;
-    std::vector<std::string> unknown;
-    EXPECT_EQ(decode(*resource, object, unknown).to_string(), "Ok") << path;
-    EXPECT_EQ(unknown, std::vector<std::string>()) << path << " " << name_of(object);
-    if (resource->is_namespaced) object.child("metadata").child("namespace") = "default";
-    if (name_of(object).empty()) object.child("metadata").set("name", "generated");
-    object.child("metadata").set("uid", "u");
-    apply_defaults(*resource, object);
-    prepare_for_create(*resource, object);
-    EXPECT_EQ(validate_create(*resource, object).to_string(), "Ok") << path;
-    EXPECT_EQ(validate_update(*resource, object, object).to_string(), "Ok") << path;
+    check_object(path, *resource, object);
   }
   return count;
+}
+
+void Manifests::check_object(const std::string& path, const ResourceInfo& resource, Json& object) {
+  std::vector<std::string> unknown;
+  EXPECT_EQ(decode(resource, object, unknown).to_string(), "Ok") << path;
+  EXPECT_EQ(unknown, std::vector<std::string>()) << path << " " << name_of(object);
+  if (resource.is_namespaced) object.child("metadata").child("namespace") = "default";
+  if (name_of(object).empty()) object.child("metadata").set("name", "generated");
+  object.child("metadata").set("uid", "u");
+  apply_defaults(resource, object);
+  prepare_for_create(resource, object);
+  EXPECT_EQ(validate_create(resource, object).to_string(), "Ok") << path;
+  EXPECT_EQ(validate_update(resource, object, object).to_string(), "Ok") << path;
+}
+
+// YAML files in the directory and those in it, each with its path.
+std::vector<std::string> Manifests::files_below(const std::string& directory) {
+  std::vector<std::string> out;
+  auto entries = files_.list(directory);
+  if (!entries.ok()) return out;
+  for (const world::DirectoryEntry& entry : *entries) {
+    const std::string path = directory + "/" + entry.name;
+    if (entry.name.ends_with(".yaml")) out.push_back(path);
+    const std::vector<std::string> below = files_below(path);
+    out.insert(out.end(), below.begin(), below.end());
+  }
+  return out;
+}
+
+// Each file is one CustomResourceDefinition, which must be good; returns what serves them.
+std::shared_ptr<const Registry> Manifests::define_all(const std::string& directory) {
+  Registry::Definitions definitions;
+  for (const std::string& path : files_below(directory)) {
+    Json object = parse_yaml(files_.read(path).value()).value();
+    const ResourceInfo* resource = Registry::builtin().find_kind(gvk_of(object));
+    EXPECT_NE(resource, nullptr) << path;
+    if (resource == nullptr) continue;
+    check_object(path, *resource, object);
+    custom::settle_status(object, {}, {});
+    definitions.push_back(custom::Definition::compile(object));
+  }
+  return Registry::with(std::move(definitions));
+}
+
+TEST_F(Manifests, PublishedDefinitionsAreAcceptedAndServe) {
+  const auto registry = define_all("../shared/crds");
+  if (registry->definitions().empty()) GTEST_SKIP() << "no published definitions in ../shared/crds";
+  EXPECT_EQ(registry->definitions().size(), 24U) << "all but JobSet's, which is built in";
+  int count = 0;
+  for (const char* name : {"ray/ray-cluster.yaml", "ray/ray-job.tpu-v6e-multihost.yaml",
+                           "dws/dws-queues.yaml", "vllm/vllm-llama3-405b-A3.yaml",
+                           "inference-gateway/httproute.yaml", "monitoring/prom.yaml"}) {
+    count += check_file(std::string("../shared/manifests/") + name, *registry);
+  }
+  EXPECT_GE(count, 10);
 }
 
 TEST_F(Manifests, OfThisTreeAreAccepted) {

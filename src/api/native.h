@@ -4,11 +4,13 @@
 // It shows in small things: a Go type has members that nobody set, and leaves out maps and lists
 // that are empty; an object of a custom kind is kept as it came. Pure.
 #pragma once
-#include <string_view>
+#include "api/registry.h"
 
 namespace pelton::api {
 
-inline bool is_native_group(std::string_view group) {
+inline bool is_native(const ResourceInfo& resource) {
+  const std::string_view group = resource.group;
+  if (resource.custom != nullptr) return false;
   return group.find('.') == std::string_view::npos ||
          (group.ends_with(".k8s.io") && !group.ends_with(".x-k8s.io"));
 }

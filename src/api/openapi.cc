@@ -5,6 +5,8 @@
 
 #include <set>
 
+#include "api/custom/definition.h"
+#include "api/native.h"
 #include "base/strings.h"
 
 namespace pelton::api {
@@ -61,6 +63,8 @@ Json value_schema(const Field& field) {
       return all_of(meta("Time"), false);
     case ValueType::MicroTime:
       return all_of(meta("MicroTime"), false);
+    case ValueType::StructOrBool:
+      return Json::object({{"x-kubernetes-preserve-unknown-fields", true}});
     case ValueType::Any:
       return Json::object({{"type", "object"}, {"x-kubernetes-preserve-unknown-fields", true}});
   }
@@ -137,7 +141,11 @@ class Document {
         group_version_(group_version) {}
 
   void add(const ResourceInfo& resource) {
-    add_type(*resource.type);
+    if (resource.custom != nullptr) {
+      add_custom_type(resource);
+    } else {
+      add_type(*resource.type);
+    }
     schemas_.child(resource.type->name)
         .set("x-kubernetes-group-version-kind", Json::array({gvk_json(resource)}));
     if (!resource.is_virtual) add_list_type(resource);
@@ -169,6 +177,18 @@ class Document {
     for (const Field& field : type.fields) {
       if (field.type) add_type(*field.type);
     }
+  }
+
+  /// The schema as its definition has it, and what every resource has.
+  void add_custom_type(const ResourceInfo& resource) {
+    add_type(*find_type(meta("ObjectMeta")));
+    Json schema = *resource.custom->text;
+    Json& properties = schema.child("properties");
+    for (const char* name : {"apiVersion", "kind"}) {
+      if (!properties.contains(name)) properties.set(name, typed("string"));
+    }
+    properties.set("metadata", all_of(meta("ObjectMeta"), false));
+    schemas_.set(resource.type->name, std::move(schema));
   }
 
   void add_list_type(const ResourceInfo& resource) {
@@ -258,7 +278,7 @@ class Document {
     Json patch = operation(resource, "patch", type, write_parameters());
     set_body(patch, {"application/json-patch+json", "application/merge-patch+json"}, meta("Patch"));
     // As for every custom resource upstream, kubectl shall use merge patches for these.
-    if (resource.kind != "JobSet") {
+    if (is_native(resource)) {
       set_body(patch, {"application/strategic-merge-patch+json"}, meta("Patch"));
     }
     item.set("patch", std::move(patch));
@@ -316,16 +336,29 @@ std::string relative_path(const GroupVersion& group_version) {
 
 Json openapi_v3(const Registry& registry, const GroupVersion& group_version) {
   Document document(group_version);
-  for (const ResourceInfo& resource : registry.resources()) {
-    if (resource.group == group_version.group && resource.version == group_version.version) {
-      document.add(resource);
+  for (const ResourceInfo* resource : registry.resources()) {
+    if (resource->group == group_version.group && resource->version == group_version.version) {
+      document.add(*resource);
     }
   }
   return document.finish();
 }
 
 std::string openapi_v3_hash(const Registry& registry, const GroupVersion& group_version) {
-  const std::string text = openapi_v3(registry, group_version).dump();
+  // Of custom kinds, whose schemas may be large, the definitions' own hashes will do.
+  std::string text;
+  bool has_builtin = false;
+  for (const ResourceInfo* resource : registry.resources()) {
+    const bool is_there =
+        resource->group == group_version.group && resource->version == group_version.version;
+    has_builtin = has_builtin || (is_there && resource->custom == nullptr);
+  }
+  for (const auto& definition : registry.definitions()) {
+    if (definition->group() == group_version.group) {
+      text += fmt::format("{} {} ", definition->plural(), definition->hash());
+    }
+  }
+  if (has_builtin) text += openapi_v3(registry, group_version).dump();
   return fmt::format("{:016X}{:016X}", base::hash64(text), base::hash64(text, 1));
 }
 

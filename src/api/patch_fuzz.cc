@@ -47,8 +47,8 @@ void check_as(const pelton::api::ResourceInfo& resource, Json object) {
 
 void check_object(const Json& object) {
   if (!object.is_object()) return;
-  for (const auto& resource : pelton::api::Registry::builtin().resources()) {
-    check_as(resource, object);
+  for (const auto* resource : pelton::api::Registry::builtin().resources()) {
+    check_as(*resource, object);
   }
 }
 

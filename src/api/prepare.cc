@@ -5,6 +5,7 @@
 #include <map>
 
 #include "api/defaults.h"
+#include "api/native.h"
 #include "api/object.h"
 #include "api/quantity.h"
 
@@ -94,7 +95,7 @@ void agree_on_addresses(Json& status) {
 Json with_new_status(const ResourceInfo& resource, const Json& before, const Json& after) {
   Json result = before;
   copy_member(after, result, "status");
-  if (!resource.type->name.starts_with("io.k8s.")) {
+  if (!is_native(resource)) {
     copy_member(after["metadata"], result.child("metadata"), "resourceVersion");
     return result;
   }
@@ -109,11 +110,13 @@ Json with_new_status(const ResourceInfo& resource, const Json& before, const Jso
   return result;
 }
 
-// Whether anything but metadata, status and the type's name differs.
-bool differs_in_spec(const Json& before, const Json& after) {
-  const auto strip = [](const Json& object) {
+// Whether anything but metadata and the type's name differs. A status that is no subresource is a
+// field like others.
+bool differs_in_spec(const Json& before, const Json& after, bool counts_status) {
+  const auto strip = [counts_status](const Json& object) {
     Json copy = object;
-    for (const char* name : {"metadata", "status", "apiVersion", "kind"}) copy.erase(name);
+    for (const char* name : {"metadata", "apiVersion", "kind"}) copy.erase(name);
+    if (!counts_status) copy.erase("status");
     return copy;
   };
   return !(strip(before) == strip(after));
@@ -138,7 +141,8 @@ void prepare_for_create(const ResourceInfo& resource, Json& object) {
   metadata.erase("generation");
   if (resource.has_generation) metadata.set("generation", 1);
   // A Node's agent writes its first status with the object itself.
-  if (resource.has_status() && resource.kind != "Node") object.erase("status");
+  if (resource.has_status() && (resource.custom || resource.kind != "Node")) object.erase("status");
+  if (resource.custom != nullptr) return;
   if (resource.kind == "Job") prepare_job(object);
   if (resource.kind == "Pod") {
     prepare_pod(object);
@@ -164,11 +168,12 @@ void prepare_for_update(const ResourceInfo& resource, const Json& before, Json& 
     copy_member(before["metadata"], after.child("metadata"), name);
   }
   if (resource.has_status()) copy_member(before, after, "status");
-  if (resource.kind == "Namespace") {
+  if (resource.custom == nullptr && resource.kind == "Namespace") {
     copy_member(before["spec"], after.child("spec"), "finalizers");
   }
-  if (resource.kind == "Service") settle_addresses(after);
-  if (resource.has_generation && differs_in_spec(before, after)) {
+  if (resource.custom == nullptr && resource.kind == "Service") settle_addresses(after);
+  const bool counts_status = resource.custom != nullptr && !resource.has_status();
+  if (resource.has_generation && differs_in_spec(before, after, counts_status)) {
     after.child("metadata").set("generation", generation_of(before) + 1);
   }
 }

@@ -177,6 +177,7 @@ Result<Json> read_value(const Field& field, const WireValue& value, int depth) {
     case ValueType::MicroTime:
       return read_time(value, true);
     case ValueType::Any:
+    case ValueType::StructOrBool:
       return Json();  // managedFields and the like: ours to keep
     case ValueType::Struct:
       break;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "api/custom/definition.h"
+#include "api/custom/shape.h"
 #include "base/strings.h"
 
 namespace pelton::api {
@@ -22,7 +24,9 @@ constexpr std::string_view kUpdate[] = {"update"};
 constexpr std::string_view kGetPatchUpdate[] = {"get", "patch", "update"};
 
 constexpr std::string_view kAll[] = {"all"};
+constexpr std::string_view kApiExtensions[] = {"api-extensions"};
 constexpr std::string_view kCm[] = {"cm"};
+constexpr std::string_view kCrd[] = {"crd", "crds"};
 constexpr std::string_view kEv[] = {"ev"};
 constexpr std::string_view kNs[] = {"ns"};
 constexpr std::string_view kNo[] = {"no"};
@@ -30,6 +34,8 @@ constexpr std::string_view kPo[] = {"po"};
 constexpr std::string_view kSvc[] = {"svc"};
 constexpr std::string_view kSa[] = {"sa"};
 
+constexpr SubresourceInfo kDefinitionParts[] = {
+    {"status", "apiextensions.k8s.io", "v1", "CustomResourceDefinition", kGetPatchUpdate}};
 constexpr SubresourceInfo kNamespaceParts[] = {{"finalize", "", "v1", "Namespace", kUpdate},
                                                {"status", "", "v1", "Namespace", kGetPatchUpdate}};
 constexpr SubresourceInfo kNodeParts[] = {{"status", "", "v1", "Node", kGetPatchUpdate}};
@@ -98,6 +104,18 @@ ResourceInfo core(std::string_view kind, std::string_view plural, std::string_vi
               "io.k8s.api.core.v1." + std::string(kind));
 }
 
+ResourceInfo definitions() {
+  ResourceInfo info =
+      make("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions",
+           "customresourcedefinition", kCrd,
+           "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition");
+  info.is_namespaced = false;
+  info.categories = kApiExtensions;
+  info.subresources = kDefinitionParts;
+  info.has_generation = true;
+  return info;
+}
+
 std::vector<ResourceInfo> builtin_resources() {
   std::vector<ResourceInfo> all;
   all.push_back(core("ConfigMap", "configmaps", "configmap", kCm));
@@ -127,12 +145,13 @@ std::vector<ResourceInfo> builtin_resources() {
   all.back().selectable_fields = kSecretFields;
 
   all.push_back(core("ServiceAccount", "serviceaccounts", "serviceaccount", kSa));
-
   all.push_back(core("Service", "services", "service", kSvc));
   all.back().categories = kAll;
   all.back().subresources = kServiceParts;
   all.back().selectable_fields = kServiceFields;
   all.back().name_pattern = "label";
+
+  all.push_back(definitions());
 
   all.push_back(make("batch", "v1", "Job", "jobs", "job", {}, "io.k8s.api.batch.v1.Job"));
   all.back().categories = kAll;
@@ -245,18 +264,33 @@ std::string ResourceInfo::store_key(std::string_view namespace_name, std::string
   return store_prefix() + std::string(namespace_name) + "/" + std::string(name);
 }
 
-Registry::Registry() : resources_(builtin_resources()) {
-  for (ResourceInfo& info : resources_) {
-    info.storage = &info;
-    const bool is_known =
-        std::any_of(group_versions_.begin(), group_versions_.end(), [&](const GroupVersion& gv) {
-          return gv.group == info.group && gv.version == info.version;
-        });
-    if (!is_known) group_versions_.push_back({info.group, info.version});
-  }
-  const ResourceInfo* core_event = find("", "v1", "events");
-  for (ResourceInfo& info : resources_) {
-    if (info.group == "events.k8s.io") info.storage = core_event;
+namespace {
+const std::vector<ResourceInfo>& all_builtin() {
+  static const std::vector<ResourceInfo> all = [] {
+    std::vector<ResourceInfo> made = builtin_resources();
+    const ResourceInfo* core_event = nullptr;
+    for (ResourceInfo& info : made) {
+      info.storage = &info;
+      if (info.group.empty() && info.plural == "events") core_event = &info;
+    }
+    for (ResourceInfo& info : made) {
+      if (info.group == "events.k8s.io") info.storage = core_event;
+    }
+    return made;
+  }();
+  return all;
+}
+
+std::string index_key(std::string_view group, std::string_view version, std::string_view plural) {
+  std::string key(group);
+  return key.append("/").append(version).append("/").append(plural);
+}
+}  // namespace
+
+Registry::Registry() {
+  for (const ResourceInfo& info : all_builtin()) {
+    resources_.push_back(&info);
+    add_group_version({info.group, info.version});
   }
 }
 
@@ -265,12 +299,59 @@ const Registry& Registry::builtin() {
   return registry;
 }
 
+std::shared_ptr<const Registry> Registry::with(Definitions definitions) {
+  std::shared_ptr<Registry> registry(new Registry);
+  // Groups by name, and in each the most stable versions first.
+  for (auto& definition : definitions) registry->add(std::move(definition));
+  std::vector<GroupVersion> added;
+  for (const auto& definition : registry->definitions_) {
+    for (const auto& version : definition->versions()) {
+      if (version->is_served) added.push_back({definition->group(), version->name});
+    }
+  }
+  std::sort(added.begin(), added.end(), [](const GroupVersion& a, const GroupVersion& b) {
+    return a.group != b.group ? a.group < b.group : custom::comes_before(a.version, b.version);
+  });
+  for (const GroupVersion& group_version : added) registry->add_group_version(group_version);
+  return registry;
+}
+
+void Registry::add(std::shared_ptr<const custom::Definition> definition) {
+  if (!definition->is_established()) return;
+  const bool is_taken = std::any_of(
+      resources_.begin(), resources_.end(), [&definition](const ResourceInfo* resource) {
+        return resource->group == definition->group() &&
+               (resource->plural == definition->plural() || resource->kind == definition->kind());
+      });
+  if (is_taken) return;
+  for (const auto& version : definition->versions()) {
+    if (!version->is_served) continue;
+    const ResourceInfo& info = version->resource;
+    resources_.push_back(&info);
+    custom_.emplace(index_key(info.group, info.version, info.plural), &info);
+  }
+  definitions_.push_back(std::move(definition));
+}
+
+void Registry::add_group_version(const GroupVersion& added) {
+  auto last_of_group = group_versions_.end();
+  for (auto it = group_versions_.begin(); it != group_versions_.end(); ++it) {
+    if (it->group != added.group) continue;
+    if (it->version == added.version) return;
+    last_of_group = it;
+  }
+  if (last_of_group != group_versions_.end()) ++last_of_group;
+  group_versions_.insert(last_of_group, added);
+}
+
 const ResourceInfo* Registry::find(std::string_view group, std::string_view version,
                                    std::string_view plural) const {
-  for (const ResourceInfo& info : resources_) {
+  for (const ResourceInfo& info : all_builtin()) {
     if (info.group == group && info.version == version && info.plural == plural) return &info;
   }
-  return nullptr;
+  if (custom_.empty()) return nullptr;
+  const auto found = custom_.find(index_key(group, version, plural));
+  return found == custom_.end() ? nullptr : found->second;
 }
 
 const ResourceInfo* Registry::find_kind(std::string_view api_version, std::string_view kind) const {
@@ -278,23 +359,23 @@ const ResourceInfo* Registry::find_kind(std::string_view api_version, std::strin
 }
 
 const ResourceInfo* Registry::find_kind(const GroupVersionKind& gvk) const {
-  for (const ResourceInfo& info : resources_) {
-    if (info.group == gvk.group && info.version == gvk.version && info.kind == gvk.kind) {
-      return &info;
+  for (const ResourceInfo* info : resources_) {
+    if (info->group == gvk.group && info->version == gvk.version && info->kind == gvk.kind) {
+      return info;
     }
   }
   return nullptr;
 }
 
-std::span<const ResourceInfo> Registry::resources() const {
-  return resources_;
-}
-
-std::span<const GroupVersion> Registry::group_versions() const {
-  return group_versions_;
-}
-
 Json convert(const Json& object, const ResourceInfo& to) {
+  if (to.custom != nullptr) {
+    Json result = object;
+    result.set("apiVersion", to.api_version());
+    std::vector<std::string> unknown;
+    custom::prune(*to.custom->schema, result, unknown);
+    custom::fill_defaults(*to.custom->schema, result);
+    return result;
+  }
   const bool is_event = to.kind == "Event" && object["apiVersion"].as_string() != to.api_version();
   if (!is_event) return object;
   Json result = convert_event(object, to.group.empty());

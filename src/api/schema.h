@@ -13,18 +13,19 @@ namespace pelton::api {
 
 /// What one value is, in JSON and beyond.
 enum class ValueType : uint8_t {
-  Struct,       ///< an object with known fields: Field::type
-  String,       ///
-  Bool,         ///
-  Int32,        ///
-  Int64,        ///
-  Double,       ///
-  Bytes,        ///< a string in base64
-  Quantity,     ///< a string or number as api/quantity.h reads it
-  IntOrString,  ///< a port number or a port name, a number or a percentage
-  Time,         ///< RFC 3339, seconds
-  MicroTime,    ///< RFC 3339, microseconds
-  Any,          ///< anything; never pruned
+  Struct,        ///< an object with known fields: Field::type
+  StructOrBool,  ///< such an object, or true or false (additionalProperties of a schema)
+  String,        ///
+  Bool,          ///
+  Int32,         ///
+  Int64,         ///
+  Double,        ///
+  Bytes,         ///< a string in base64
+  Quantity,      ///< a string or number as api/quantity.h reads it
+  IntOrString,   ///< a port number or a port name, a number or a percentage
+  Time,          ///< RFC 3339, seconds
+  MicroTime,     ///< RFC 3339, microseconds
+  Any,           ///< anything; never pruned
 };
 
 enum class Shape : uint8_t { Single, List, Map };    ///< Map: from string to value
@@ -33,6 +34,10 @@ enum class PatchStrategy : uint8_t {
   Replace,
   Merge
 };  ///< of a list or object in a strategic patch
+
+namespace custom {
+struct Schema;
+}
 
 struct TypeInfo;
 
@@ -48,13 +53,15 @@ struct Field {
   std::string_view list_map_keys;  ///< "containerPort,protocol", or ""
   bool is_atomic = false;          ///< x-kubernetes-map-type of the field itself: owned as a whole
   std::string_view enum_values;    ///< "TCP|UDP", or "" where any value goes
-  const TypeInfo* type = nullptr;  ///< of a Struct; never null there
+  const TypeInfo* type = nullptr;  ///< of a Struct or StructOrBool; never null there
 };
 
 struct TypeInfo {
   std::string_view name;          ///< "io.k8s.api.core.v1.Container"
   std::span<const Field> fields;  ///< sorted by name
   bool is_atomic = false;         ///< x-kubernetes-map-type: owned as a whole (LabelSelector)
+  /// Of a custom kind: its schema, which then says everything; there are no `fields`.
+  const custom::Schema* schema = nullptr;
   /// The field of that name, or nullptr.
   const Field* find(std::string_view field_name) const;
 };

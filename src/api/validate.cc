@@ -6,7 +6,11 @@
 #include <algorithm>
 #include <set>
 
+#include "api/custom/check_definition.h"
+#include "api/custom/check_object.h"
+#include "api/custom/definition.h"
 #include "api/names.h"
+#include "api/native.h"
 #include "api/object.h"
 #include "api/selector.h"
 #include "api/validate_kinds.h"
@@ -77,7 +81,7 @@ void check_finalizer(Findings& findings, const Path& at, const Path& list, const
                      const ResourceInfo& resource) {
   const std::string& name = finalizer.as_string();
   check_with(findings, list, finalizer, check_qualified_name);
-  if (!resource.type->name.starts_with("io.k8s.") || name.find('/') != std::string::npos) return;
+  if (!is_native(resource) || name.find('/') != std::string::npos) return;
   if (name != "kubernetes" && name != "orphan" && name != "foregroundDeletion") {
     findings.invalid(at, finalizer,
                      "name is neither a standard finalizer name nor is it fully qualified");
@@ -132,6 +136,14 @@ struct KindRules {
   void (*update)(Findings&, const Json&, const Json&);
 };
 
+void validate_definition(Findings& findings, const Json& definition) {
+  custom::check_definition(findings, definition);
+}
+
+void validate_definition_update(Findings& findings, const Json& before, const Json& after) {
+  custom::check_definition_update(findings, before, after);
+}
+
 void validate_pod(Findings& findings, const Json& pod) {
   validate_pod_spec(findings, Path("spec"), pod["spec"]);
 }
@@ -140,6 +152,7 @@ constexpr KindRules kKinds[] = {
     {"ClusterRole", validate_cluster_role, nullptr},
     {"ClusterRoleBinding", validate_cluster_role_binding, validate_role_binding_update},
     {"ConfigMap", validate_config, validate_config_update},
+    {"CustomResourceDefinition", validate_definition, validate_definition_update},
     {"EndpointSlice", validate_endpoint_slice, validate_endpoint_slice_update},
     {"Event", validate_event, validate_event_update},
     {"GangBinding", validate_gang_binding, nullptr},
@@ -154,22 +167,38 @@ constexpr KindRules kKinds[] = {
     {"Service", validate_service, validate_service_update},
 };
 
-const KindRules* rules_of(std::string_view kind) {
+const KindRules* rules_of(const ResourceInfo& resource) {
+  if (resource.custom != nullptr) return nullptr;
   for (const KindRules& rules : kKinds) {
-    if (rules.kind == kind) return &rules;
+    if (rules.kind == resource.kind) return &rules;
   }
   return nullptr;
 }
 
 // JobSet's create rules do not run again on update, as in upstream's webhook; a pod's spec is
-// compared with what it was instead.
+// compared with what it was instead; a definition's update rules include them.
 bool reruns_on_update(std::string_view kind) {
-  return kind != "JobSet" && kind != "Pod";
+  return kind != "CustomResourceDefinition" && kind != "JobSet" && kind != "Pod";
 }
 
 void check_field_table(Findings& findings, const ResourceInfo& resource, const Json& object) {
+  if (resource.custom != nullptr) return;
   if (resource.kind != "JobSet" && resource.kind != "GangBinding") return;
   check_by_table(findings, Path(""), *resource.type, object);
+}
+
+void check_by_schema(Findings& findings, const ResourceInfo& resource, const Json& object,
+                     const Json* before) {
+  if (resource.custom == nullptr) return;
+  custom::check_value(findings, *resource.custom->schema, "", object, before);
+}
+
+void check_status_by_schema(Findings& findings, const ResourceInfo& resource, const Json& before,
+                            const Json& after) {
+  const custom::Schema* schema = resource.custom->schema->property("status");
+  const Json* status = after.find("status");
+  if (schema == nullptr || status == nullptr) return;
+  custom::check_value(findings, *schema, "status", *status, before.find("status"));
 }
 
 }  // namespace
@@ -183,6 +212,15 @@ void Findings::invalid(const std::string& field, const Json& value, const std::s
   causes_.push_back(
       {"FieldValueInvalid", field,
        fmt::format("Invalid value: {}{}{}", shown(value), detail.empty() ? "" : ": ", detail)});
+}
+
+void Findings::wrong_type(const std::string& field, const Json& value, const std::string& detail) {
+  causes_.push_back(
+      {"FieldValueTypeInvalid", field, fmt::format("Invalid value: {}: {}", shown(value), detail)});
+}
+
+void Findings::add(const Findings& others) {
+  causes_.insert(causes_.end(), others.causes_.begin(), others.causes_.end());
 }
 
 void Findings::duplicate(const std::string& field, const Json& value) {
@@ -342,7 +380,8 @@ Status validate_create(const ResourceInfo& resource, const Json& object) {
   Findings findings;
   check_metadata(findings, resource, object["metadata"]);
   check_field_table(findings, resource, object);
-  const KindRules* rules = rules_of(resource.kind);
+  check_by_schema(findings, resource, object, nullptr);
+  const KindRules* rules = rules_of(resource);
   if (rules) rules->create(findings, object);
   return findings.to_status(resource, name_of(object));
 }
@@ -352,7 +391,8 @@ Status validate_update(const ResourceInfo& resource, const Json& before, const J
   check_metadata(findings, resource, after["metadata"]);
   check_metadata_update(findings, before["metadata"], after["metadata"]);
   check_field_table(findings, resource, after);
-  if (const KindRules* rules = rules_of(resource.kind)) {
+  check_by_schema(findings, resource, after, &before);
+  if (const KindRules* rules = rules_of(resource)) {
     if (reruns_on_update(resource.kind)) rules->create(findings, after);
     if (rules->update) rules->update(findings, before, after);
   }
@@ -362,6 +402,10 @@ Status validate_update(const ResourceInfo& resource, const Json& before, const J
 Status validate_status_update(const ResourceInfo& resource, const Json& before, const Json& after) {
   Findings findings;
   check_metadata_update(findings, before["metadata"], after["metadata"]);
+  if (resource.custom != nullptr) {
+    check_status_by_schema(findings, resource, before, after);
+    return findings.to_status(resource, name_of(after));
+  }
   if (resource.kind == "JobSet") {
     check_field_table(findings, resource,
                       Json::object({{"spec", after["spec"]}, {"status", after["status"]}}));

@@ -19,6 +19,7 @@ class Findings {
  public:
   void required(const std::string& field, const std::string& detail = "");
   void invalid(const std::string& field, const base::Json& value, const std::string& detail);
+  void wrong_type(const std::string& field, const base::Json& value, const std::string& detail);
   void duplicate(const std::string& field, const base::Json& value);
   void forbidden(const std::string& field, const std::string& detail);
   void not_supported(const std::string& field, const base::Json& value,
@@ -26,6 +27,7 @@ class Findings {
   void too_long(const std::string& field, size_t limit_bytes);
   void not_found(const std::string& field, const base::Json& value);
   void too_many(const std::string& field, size_t count, size_t limit);
+  void add(const Findings& others);
   bool empty() const { return causes_.empty(); }
   const std::vector<base::Cause>& causes() const { return causes_; }
   /// Ok where empty; else `Pod "a" is invalid: …`.

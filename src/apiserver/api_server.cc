@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apiserver/api_server.h"
 
+#include "api/custom/definition.h"
 #include "api/defaults.h"
 #include "api/openapi.h"
 #include "apiserver/core.h"
+#include "apiserver/definitions.h"
 #include "apiserver/discovery.h"
 #include "apiserver/metrics.h"
 
@@ -53,18 +55,18 @@ void answer_discovery(Call& call, const Json& document) {
 }
 
 /// Whether the path is one of OpenAPI's, which is then answered.
-bool try_openapi(const Core& core, Call& call) {
+bool try_openapi(Call& call) {
   const std::string& path = call.path.path;
   if (path == "/openapi/v3") {
-    answer_json(call, 200, api::openapi_v3_index(core.registry));
+    answer_json(call, 200, api::openapi_v3_index(*call.registry));
     return true;
   }
-  for (const api::GroupVersion& gv : core.registry.group_versions()) {
+  for (const api::GroupVersion& gv : call.registry->group_versions()) {
     const std::string tail = gv.group.empty()
                                  ? "api/" + std::string(gv.version)
                                  : "apis/" + std::string(gv.group) + "/" + std::string(gv.version);
     if (path == "/openapi/v3/" + tail) {
-      answer_json(call, 200, api::openapi_v3(core.registry, gv));
+      answer_json(call, 200, api::openapi_v3(*call.registry, gv));
       return true;
     }
   }
@@ -90,14 +92,14 @@ void answer_non_resource(const Core& core, Call& call) {
   if (call.request.method != "GET") return answer_failure(call, method_not_allowed(call.path.path));
   if (call.path.path == "/version") return answer_json(call, 200, version_document());
   const bool has_metrics = core.options.kubelets != nullptr;
-  if (auto document = discovery_document(core.registry, call.path.path, call.form)) {
+  if (auto document = discovery_document(*call.registry, call.path.path, call.form)) {
     if (has_metrics && call.path.path == "/apis") add_metrics_group(*document);
     return answer_discovery(call, *document);
   }
   if (const auto document = metrics_discovery(call.path.path); has_metrics && document) {
     return answer_discovery(call, *document);
   }
-  if (try_openapi(core, call)) return;
+  if (try_openapi(call)) return;
   answer_failure(call, no_such_path());
 }
 
@@ -144,7 +146,7 @@ Status check_reference(const Core& core, const Call& call) {
   if (!needs_referencing_pod(call.request.identity, call.access)) return base::ok();
   const std::string node = node_of(call.request.identity);
   const std::string name = referenced_name(call.access);
-  const api::ResourceInfo* pods = core.registry.find("", "v1", "pods");
+  const api::ResourceInfo* pods = call.registry->find("", "v1", "pods");
   PELTON_CHECK(pods != nullptr);
   bool is_used = false;
   core.objects.for_each(*pods, call.path.ns, [&](const Stored& pod) {
@@ -156,9 +158,9 @@ Status check_reference(const Core& core, const Call& call) {
 }
 
 /// Finds the resource and checks that the verb is offered there.
-Status find_resource(const Core& core, Call& call) {
+Status find_resource(Call& call) {
   const RequestPath& path = call.path;
-  call.resource = core.registry.find(path.group, path.version, path.resource);
+  call.resource = call.registry->find(path.group, path.version, path.resource);
   if (call.resource == nullptr) return no_such_path();
   call.subject.kind = call.resource->kind;
   const bool is_of_itself = path.resource == "namespaces" && path.ns == path.name;
@@ -174,6 +176,10 @@ Status find_resource(const Core& core, Call& call) {
   }
   const bool needs_namespace = call.resource->is_namespaced && path.ns.empty() &&
                                (call.access.verb == "create" || !path.name.empty());
+  if (call.resource->custom != nullptr && !call.resource->custom->deprecation.empty()) {
+    call.warnings.push_back(call.resource->custom->deprecation);
+    call.lasting_warnings = call.warnings.size();
+  }
   if (needs_namespace) {
     return method_not_allowed(call.request.method + " " + path.path +
                               ": an object of this kind lives in a namespace: use "
@@ -188,6 +194,7 @@ void dispatch(const CorePtr& core, const CallPtr& call) {
   const std::string& subresource = call->path.subresource;
   if (call->is_log()) return handle_pod_log(core, call);
   if (call->is_remote()) return handle_pod_remote(core, call);
+  if (call->is_scale()) return handle_scale(core, call);
   if (subresource == "binding") return handle_pod_binding(core, call);
   if (call->resource->is_virtual) return handle_gang_binding(core, call);
   if (verb == "get") return handle_get(core, call);
@@ -219,6 +226,7 @@ void audit(const Core& core, const Call& call, int code) {
 
 void handle(const CorePtr& core, net::Request request, net::ResponseSinkPtr sink) {
   auto call = std::make_shared<Call>();
+  call->registry = core->registry;
   call->request = std::move(request);
   call->sink = std::move(sink);
   call->path = parse_request_path(call->request.path());
@@ -242,7 +250,7 @@ void handle(const CorePtr& core, net::Request request, net::ResponseSinkPtr sink
   if (form.ok()) call->form = *form;
   if (!call->path.is_resource) return answer_non_resource(*core, *call);
   if (call->path.group == kMetricsGroup) return handle_metrics(core, call);
-  status = find_resource(*core, *call);
+  status = find_resource(*call);
   if (status.code() == base::Code::NotFound) call->subject = {};  // it is the path that is unknown
   if (status.ok()) status = check_reference(*core, *call);
   if (!status.ok()) return answer_failure(*call, status);
@@ -255,7 +263,7 @@ void make_namespaces(const CorePtr& core, size_t index, std::function<void(Statu
     core->is_ready = true;
     return done(base::ok());
   }
-  const api::ResourceInfo* resource = core->registry.find("", "v1", "namespaces");
+  const api::ResourceInfo* resource = core->registry->find("", "v1", "namespaces");
   PELTON_CHECK(resource != nullptr);
   const std::string name = kSystemNamespaces[index];
   if (core->objects.get(*resource, "", name).ok()) {
@@ -292,7 +300,9 @@ ApiServer::ApiServer(world::Clock& clock, world::Timers& timers, world::Random& 
   Result<IpRange> range = IpRange::parse(options.service_range);
   PELTON_CHECK(range.ok());  // the command line has checked it
   state_->core = std::make_shared<Core>(
-      Core{clock, timers, random, log, registry, std::move(options), *range, Objects(store)});
+      Core{clock, timers, random, log,
+           std::shared_ptr<const api::Registry>(std::shared_ptr<void>(), &registry),
+           std::move(options), *range, Objects(store)});
 }
 
 ApiServer::~ApiServer() {
@@ -306,6 +316,7 @@ ApiServer::~ApiServer() {
 }
 
 void ApiServer::start(std::function<void(Status)> done) {
+  start_definitions(state_->core);
   make_namespaces(state_->core, 0, std::move(done));
 }
 

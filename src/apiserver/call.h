@@ -46,6 +46,7 @@ struct Call {
   net::ResponseSinkPtr sink;
   RequestPath path;
   Query query;
+  std::shared_ptr<const api::Registry> registry;      ///< as it was when the request came
   const api::ResourceInfo* resource = nullptr;        ///< null: not a resource
   const api::SubresourceInfo* subresource = nullptr;  ///< null: the object itself
   Access access;
@@ -55,6 +56,7 @@ struct Call {
   bool is_audited = false;  ///< a mutating request: one line in the log when answered
   /// Texts for `Warning: 299` headers, which kubectl prints.
   std::vector<std::string> warnings;
+  size_t lasting_warnings = 0;  ///< the first of them, which hold however often it is tried
   /// Told the code of the answer; writes the audit line.
   std::function<void(const Call&, int code)> on_answer;
 
@@ -64,6 +66,7 @@ struct Call {
     return path.subresource == "exec" || path.subresource == "attach" ||
            path.subresource == "portforward";
   }
+  bool is_scale() const { return path.subresource == "scale"; }
   bool is_status() const { return path.subresource == "status"; }
 };
 using CallPtr = std::shared_ptr<Call>;

@@ -75,7 +75,8 @@ void modify(const CorePtr& core, const ObjectName& name, bool dry_run, Decide de
 }
 
 void answer_object(const CorePtr& core, Call& call, int code, const Json& object) {
-  if (call.form == AnswerForm::Plain && call.resource->storage == call.resource) {
+  if (call.is_scale()) return answer_json(call, code, shape_scale(call, object));
+  if (call.form == AnswerForm::Plain && call.resource->is_served_as_stored()) {
     return answer_json(call, code, object);
   }
   Result<IncludeObject> include = parse_include_object(call.query.get("includeObject"));
@@ -90,7 +91,7 @@ void answer_object(const CorePtr& core, Call& call, int code, const Json& object
 Result<std::vector<Unchanged>> check_namespace_takes(const CorePtr& core, const Call& call,
                                                      const std::string& object_name) {
   if (!call.resource->is_namespaced) return std::vector<Unchanged>();
-  const api::ResourceInfo* namespaces = core->registry.find("", "v1", "namespaces");
+  const api::ResourceInfo* namespaces = core->registry->find("", "v1", "namespaces");
   PELTON_CHECK(namespaces != nullptr);
   PELTON_ASSIGN(const Stored stored, core->objects.get(*namespaces, "", call.path.ns));
   const bool is_terminating = api::is_being_deleted(*stored.object) ||

@@ -23,6 +23,14 @@ class Stream {
   virtual ~Stream() = default;
   /// Ends the answer: the server stops.
   virtual void shut() = 0;
+  /// What it shows, or nullptr.
+  virtual const api::ResourceInfo* resource() const { return nullptr; }
+};
+
+/// A CustomResourceDefinition at the revision at which it was read.
+struct StoredDefinition {
+  Revision revision = 0;
+  std::shared_ptr<const api::custom::Definition> definition;
 };
 
 struct Core {
@@ -30,7 +38,7 @@ struct Core {
   world::Timers& timers;
   world::Random& random;
   base::Log& log;
-  const api::Registry& registry;
+  std::shared_ptr<const api::Registry> registry;  ///< of new requests; see definitions.h
   ApiServerOptions options;
   IpRange service_range;
   Objects objects;
@@ -38,6 +46,8 @@ struct Core {
   std::set<std::string> ips_under_way = {};
   std::map<uint64_t, std::shared_ptr<Stream>> streams = {};  ///< by order of their beginning
   uint64_t next_stream = 1;
+  std::map<std::string, StoredDefinition, std::less<>> definitions = {};  ///< by key
+  bool is_sweep_due = false;
   bool is_ready = false;
   bool is_stopped = false;
 
@@ -94,6 +104,10 @@ void handle_list(const CorePtr& core, const CallPtr& call);
 void handle_watch(const CorePtr& core, const CallPtr& call);
 void handle_pod_binding(const CorePtr& core, const CallPtr& call);
 void handle_gang_binding(const CorePtr& core, const CallPtr& call);
+/// The scale subresource.
+void handle_scale(const CorePtr& core, const CallPtr& call);
+/// The object as its Scale.
+base::Json shape_scale(const Call& call, const base::Json& object);
 void handle_pod_log(const CorePtr& core, const CallPtr& call);
 /// exec, attach and portforward.
 void handle_pod_remote(const CorePtr& core, const CallPtr& call);

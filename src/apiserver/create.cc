@@ -5,6 +5,7 @@
 #include "api/object.h"
 #include "api/validate.h"
 #include "apiserver/body.h"
+#include "apiserver/definitions.h"
 #include "apiserver/write.h"
 
 namespace pelton::apiserver {
@@ -68,7 +69,7 @@ void track_creation(const CorePtr& core, const Call& call, Json& object) {
 }
 
 /// The whole admission of a new object.
-Result<Admitted> admit_new(const CorePtr& core, const Call& call, Json& object, bool has_owners) {
+Result<Admitted> admit_new(const CorePtr& core, Call& call, Json& object, bool has_owners) {
   Admitted out;
   const api::ResourceInfo& resource = *call.resource;
   PELTON_TRY(stamp(core, call, object));
@@ -76,6 +77,7 @@ Result<Admitted> admit_new(const CorePtr& core, const Call& call, Json& object, 
   if (!has_owners) track_creation(core, call, object);
   api::prepare_for_create(resource, object);
   PELTON_TRY(admit_node(call.request.identity, call.access, object));
+  admit_definition(core, call, object);
   PELTON_ASSIGN(out.unchanged, check_namespace_takes(core, call, api::name_of(object)));
   PELTON_TRY(api::validate_create(resource, object));
   if (is_service(resource)) {
@@ -88,7 +90,7 @@ Result<Admitted> admit_new(const CorePtr& core, const Call& call, Json& object, 
 /// Answers with what was stored. In its plain form that is the stored text.
 void answer_created(const CorePtr& core, Call& call, Json& object, const EncodedObject& encoded,
                     Revision revision) {
-  if (call.form == AnswerForm::Plain && call.resource->storage == call.resource) {
+  if (call.form == AnswerForm::Plain && call.resource->is_served_as_stored()) {
     return answer_bytes(
         call, 201, store::splice_revision(encoded.bytes, encoded.splice_at, revision).append("\n"));
   }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "api/custom/establish.h"
 #include "api/object.h"
 
 namespace pelton::apiserver {
@@ -110,8 +111,13 @@ Result<DeletionStep> decide_deletion(const api::ResourceInfo& resource, const Js
   PELTON_TRY(check_preconditions(resource, object, options));
   DeletionStep step;
   step.object = object;
+  if (api::custom::is_definition(object) && !api::is_being_deleted(object)) {
+    api::custom::mark_terminating(step.object, now);
+  }
   const int64_t grace = is_pod(resource) ? pod_grace(object, options) : 0;
-  bool changed = set_cascade_finalizers(step.object.child("metadata"), options.propagation_policy);
+  // No garbage collector looks at custom objects: nobody would take these finalizers off again.
+  const std::string policy = resource.custom != nullptr ? "" : options.propagation_policy;
+  bool changed = set_cascade_finalizers(step.object.child("metadata"), policy);
   changed |= mark(resource, step.object, grace, now);
   if (is_deletion_finished(resource, step.object)) {
     step.act = DeletionStep::Act::Remove;

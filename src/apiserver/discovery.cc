@@ -50,9 +50,10 @@ Json aggregated(const Registry& registry, bool core) {
   for (const GroupVersion& gv : registry.group_versions()) {
     if (gv.group.empty() != core) continue;
     Json resources = Json::array();
-    for (const ResourceInfo& r : registry.resources()) {
-      if (r.group == gv.group && r.version == gv.version)
-        resources.push_back(aggregated_resource(r));
+    for (const ResourceInfo* r : registry.resources()) {
+      if (r->group == gv.group && r->version == gv.version) {
+        resources.push_back(aggregated_resource(*r));
+      }
     }
     Json version = Json::object(
         {{"version", gv.version}, {"resources", std::move(resources)}, {"freshness", "Current"}});
@@ -102,7 +103,8 @@ Json legacy_groups(const Registry& registry) {
 
 Json legacy_resources(const Registry& registry, const GroupVersion& gv) {
   Json resources = Json::array();
-  for (const ResourceInfo& r : registry.resources()) {
+  for (const ResourceInfo* info : registry.resources()) {
+    const ResourceInfo& r = *info;
     if (r.group != gv.group || r.version != gv.version) continue;
     Json one = Json::object({{"name", r.plural},
                              {"singularName", r.singular},

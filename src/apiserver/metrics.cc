@@ -263,7 +263,7 @@ void handle_metrics(const CorePtr& core, const CallPtr& call) {
   if (path.resource == "pods" && path.ns.empty() && !path.name.empty()) {
     return answer_failure(*call, no_such_path());
   }
-  call->resource = core->registry.find("", "v1", path.resource);
+  call->resource = core->registry->find("", "v1", path.resource);
   PELTON_CHECK(call->resource != nullptr);
   Result<std::vector<Stored>> objects = find_objects(core, *call);
   if (!objects.ok()) return answer_failure(*call, objects.error());

@@ -56,6 +56,17 @@ bool is_pods(const api::ResourceInfo& resource) {
   return resource.group.empty() && resource.plural == "pods";
 }
 
+void note(const api::ResourceInfo& resource, bool is_remove, Committed& committed) {
+  committed.has_removals = committed.has_removals || is_remove;
+  if (resource.custom != nullptr) {
+    committed.has_custom = true;
+  } else if (resource.group == "apiextensions.k8s.io") {
+    committed.has_definitions = true;
+  } else if (resource.group.empty() && resource.plural == "namespaces") {
+    committed.has_namespaces = true;
+  }
+}
+
 /// A write of a pod until its commit is over.
 struct PodWrite {
   std::string key;
@@ -83,7 +94,9 @@ void Objects::commit(std::vector<Write> writes, std::vector<Unchanged> unchanged
   store::Transaction transaction;
   const size_t count = writes.size();
   std::vector<PodWrite> pods;
+  Committed committed;
   for (Write& write : writes) {
+    note(*write.resource, write.is_remove, committed);
     EncodedObject encoded = std::move(write.encoded);
     if (encoded.bytes.empty()) encoded = encode_object(*write.object);
     if (!write.is_remove) {
@@ -107,19 +120,24 @@ void Objects::commit(std::vector<Write> writes, std::vector<Unchanged> unchanged
   for (PodWrite& pod : pods) {
     pod.ticket = room_->note_under_way(pod.key, *pod.pod, pod.is_remove);
   }
-  store_.commit(std::move(transaction), [count, room = room_, pods = std::move(pods),
-                                         done = std::move(done)](Result<Revision> last) {
-    for (const PodWrite& pod : pods) {
-      if (last.ok()) room->note_durable(pod.key, *pod.pod, pod.is_remove);
-      room->note_over(pod.ticket);
-    }
-    if (last.ok()) return done(*last - (count - 1));
-    // An object that vanished since it was read is a conflict like any other: the next read tells.
-    if (last.error().code() == base::Code::NotFound) {
-      return done(Status(base::Code::Conflict, last.error().message()));
-    }
-    done(std::move(last));
-  });
+  const bool is_told =
+      committed.has_definitions || committed.has_custom || committed.has_namespaces;
+  store_.commit(std::move(transaction),
+                [count, room = room_, pods = std::move(pods), is_told, committed, tell = tell_,
+                 done = std::move(done)](Result<Revision> last) {
+                  if (last.ok() && is_told && *tell) (*tell)(committed);
+                  for (const PodWrite& pod : pods) {
+                    if (last.ok()) room->note_durable(pod.key, *pod.pod, pod.is_remove);
+                    room->note_over(pod.ticket);
+                  }
+                  if (last.ok()) return done(*last - (count - 1));
+                  // An object that vanished since it was read is a conflict like any other: the
+                  // next read tells.
+                  if (last.error().code() == base::Code::NotFound) {
+                    return done(Status(base::Code::Conflict, last.error().message()));
+                  }
+                  done(std::move(last));
+                });
 }
 
 }  // namespace pelton::apiserver

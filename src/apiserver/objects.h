@@ -46,6 +46,14 @@ struct Unchanged {
   Revision revision = 0;
 };
 
+/// What a transaction that became durable was about.
+struct Committed {
+  bool has_definitions = false;  ///< CustomResourceDefinitions
+  bool has_custom = false;       ///< objects of custom kinds
+  bool has_namespaces = false;
+  bool has_removals = false;
+};
+
 class Objects {
  public:
   explicit Objects(store::Store& store) : store_(store) {}
@@ -65,6 +73,9 @@ class Objects {
   void commit(std::vector<Write> writes, std::vector<Unchanged> unchanged,
               std::function<void(base::Result<Revision>)> done);
 
+  /// Called after each commit that was about something in `Committed`, before the writer hears.
+  void on_committed(std::function<void(const Committed&)> tell) { *tell_ = std::move(tell); }
+
   /// The parsed form of stored bytes; (key, revision) names them.
   JsonPtr parse(std::string_view key, Revision revision, const store::Bytes& bytes) const;
 
@@ -82,6 +93,8 @@ class Objects {
   static constexpr size_t kCacheLines = 512;
 
   store::Store& store_;
+  std::shared_ptr<std::function<void(const Committed&)>> tell_ =
+      std::make_shared<std::function<void(const Committed&)>>();   ///< as room_
   std::shared_ptr<NodeRoom> room_ = std::make_shared<NodeRoom>();  ///< commits outlive us
   mutable std::vector<CacheLine> cache_{kCacheLines};
 };

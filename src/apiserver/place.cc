@@ -20,7 +20,7 @@ namespace {
 constexpr int kTries = 16;
 
 const api::ResourceInfo& resource_of(const CorePtr& core, std::string_view plural) {
-  const api::ResourceInfo* resource = core->registry.find("", "v1", plural);
+  const api::ResourceInfo* resource = core->registry->find("", "v1", plural);
   PELTON_CHECK(resource != nullptr);
   return *resource;
 }

@@ -39,7 +39,7 @@ Result<std::string> choose_container(const Call& call, const Json& pod) {
 }
 
 Result<world::Address> kubelet_address(const CorePtr& core, const std::string& node) {
-  const api::ResourceInfo* nodes = core->registry.find("", "v1", "nodes");
+  const api::ResourceInfo* nodes = core->registry->find("", "v1", "nodes");
   PELTON_CHECK(nodes != nullptr);
   PELTON_ASSIGN(const Stored stored, core->objects.get(*nodes, "", node));
   const Json& status = (*stored.object)["status"];

@@ -23,7 +23,7 @@ Result<Page> collect(const CorePtr& core, const Call& call, const ListRequest& l
                      const Selection& selection) {
   const bool all_match = selection.matches_everything();
   const bool wants_parsed =
-      call.form != AnswerForm::Plain || !all_match || call.resource->storage != call.resource;
+      call.form != AnswerForm::Plain || !all_match || !call.resource->is_served_as_stored();
   Page page;
   store::ListOptions options;
   options.at = list.at;
@@ -94,7 +94,8 @@ void handle_get(const CorePtr& core, const CallPtr& call) {
   if (!stored.ok()) return answer_failure(*call, stored.error());
   const Status admitted = admit_node(call->request.identity, call->access, *stored->object);
   if (!admitted.ok()) return answer_failure(*call, admitted);
-  if (call->form == AnswerForm::Plain && call->resource->storage == call->resource) {
+  if (call->form == AnswerForm::Plain && call->resource->is_served_as_stored() &&
+      !call->is_scale()) {
     return answer_bytes(*call, 200, *stored->bytes);
   }
   answer_object(core, *call, 200, *stored->object);
@@ -116,7 +117,7 @@ void handle_list(const CorePtr& core, const CallPtr& call) {
   if (!page.ok()) return answer_lost_page(*call, *list, page.error());
 
   if (call->form == AnswerForm::Plain) {
-    if (call->resource->storage == call->resource) {
+    if (call->resource->is_served_as_stored()) {
       return answer_bytes(*call, 200, splice_list(*call, *page));
     }
     return answer_json(*call, 200, convert_list(*call, *page));

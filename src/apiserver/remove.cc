@@ -26,7 +26,7 @@ Status check_may_go(const Call& call) {
 
 /// A Job's pods outlive it where nobody said otherwise, for the sake of clients of its first days.
 void default_policy(Call& call, DeleteOptions& options) {
-  if (call.resource->kind != "Job" || !options.propagation_policy.empty()) return;
+  if (call.resource->qualified_kind() != "Job.batch" || !options.propagation_policy.empty()) return;
   options.propagation_policy = "Orphan";
   call.warnings.push_back(
       "child pods are preserved by default when jobs are deleted; set "

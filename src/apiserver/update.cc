@@ -6,6 +6,7 @@
 #include "api/validate.h"
 #include "apiserver/body.h"
 #include "apiserver/core.h"
+#include "apiserver/definitions.h"
 #include "apiserver/deletion.h"
 #include "apiserver/write.h"
 
@@ -23,7 +24,9 @@ bool is_plural(const Call& call, std::string_view group, std::string_view plural
 /// Kinds that upstream lets nobody overwrite without saying what was read.
 bool needs_version(const Call& call) {
   return is_plural(call, "coordination.k8s.io", "leases") ||
-         is_plural(call, "jobset.x-k8s.io", "jobsets");
+         is_plural(call, "jobset.x-k8s.io", "jobsets") ||
+         is_plural(call, "apiextensions.k8s.io", "customresourcedefinitions") ||
+         call.resource->custom != nullptr;
 }
 
 /// Optimistic locking: what the client says it changed must be what there is.
@@ -69,9 +72,18 @@ void keep_server_fields(const Json& before, Json& after) {
   }
 }
 
+/// A namespace stays until custom objects are gone too, of which its controller does not know.
+Status check_custom_objects_gone(const CorePtr& core, const Call& call) {
+  const size_t left = count_custom_objects(core, call.path.name);
+  if (left == 0) return base::ok();
+  return object_conflict(call.subject, std::to_string(left) +
+                                           " objects of custom kinds are still in the namespace; "
+                                           "they are being deleted, try again");
+}
+
 /// From what the client wants to what is stored.
-Result<Change> admit_update(const Call& call, const Json& before, Wanted wanted,
-                            base::Instant now) {
+Result<Change> admit_update(const CorePtr& core, Call& call, const Json& before, Wanted wanted) {
+  const base::Instant now = core->clock.now();
   const api::ResourceInfo& resource = *call.resource;
   Json after = std::move(wanted.object);
   Json owners = after["metadata"]["managedFields"];
@@ -79,6 +91,7 @@ Result<Change> admit_update(const Call& call, const Json& before, Wanted wanted,
   PELTON_TRY(check_versions(call, before, after));
   if (call.path.subresource == "finalize") {
     Json finalizers = after["spec"]["finalizers"];
+    if (finalizers.empty()) PELTON_TRY(check_custom_objects_gone(core, call));
     after = before;
     if (finalizers.empty()) {
       after.make("spec").erase("finalizers");
@@ -90,6 +103,7 @@ Result<Change> admit_update(const Call& call, const Json& before, Wanted wanted,
     api::apply_defaults(resource, after, false);
     if (is_plural(call, "", "services") && !call.is_status()) keep_cluster_ip(before, after);
     api::prepare_for_update(resource, before, after, call.is_status());
+    admit_definition(core, call, after);
     PELTON_TRY(check_finalizers(call, before, after));
     PELTON_TRY(call.is_status() ? api::validate_status_update(resource, before, after)
                                 : api::validate_update(resource, before, after));
@@ -112,6 +126,19 @@ Result<Change> admit_update(const Call& call, const Json& before, Wanted wanted,
   return change;
 }
 
+/// Custom kinds have no tables to merge strategically by.
+Status check_patch_type(const Call& call, const std::string& type) {
+  const bool has_strategic = call.resource->custom == nullptr;
+  if (type == "application/json-patch+json" || type == "application/merge-patch+json" ||
+      (has_strategic && type == "application/strategic-merge-patch+json")) {
+    return base::ok();
+  }
+  return unsupported_media_type(
+      type, std::string("application/json-patch+json, application/merge-patch+json, ") +
+                (has_strategic ? "application/strategic-merge-patch+json, " : "") +
+                "application/apply-patch+yaml");
+}
+
 ObjectName stored_name(const Call& call) {
   return {call.resource->storage, call.resource->is_namespaced ? call.path.ns : "", call.path.name};
 }
@@ -132,7 +159,7 @@ void update_object(const CorePtr& core, const CallPtr& call,
     const api::ResourceInfo& resource = *call->resource;
     const Json before = api::convert(stored, resource);
     PELTON_ASSIGN(Wanted wanted, make(before));
-    PELTON_ASSIGN(Change change, admit_update(*call, before, std::move(wanted), core->clock.now()));
+    PELTON_ASSIGN(Change change, admit_update(core, *call, before, std::move(wanted)));
     change.object = api::convert(change.object, *resource.storage);
     return change;
   };
@@ -161,20 +188,14 @@ void handle_patch(const CorePtr& core, const CallPtr& call) {
   if (!status.ok()) return answer_failure(*call, status);
   const std::string type = media_type(call->request.headers.get("Content-Type"));
   if (type == "application/apply-patch+yaml") return handle_apply(core, call);
-  if (type != "application/json-patch+json" && type != "application/merge-patch+json" &&
-      type != "application/strategic-merge-patch+json") {
-    return answer_failure(
-        *call, unsupported_media_type(type,
-                                      "application/json-patch+json, application/merge-patch+json, "
-                                      "application/strategic-merge-patch+json, "
-                                      "application/apply-patch+yaml"));
-  }
+  status = check_patch_type(*call, type);
+  if (!status.ok()) return answer_failure(*call, status);
   Result<Json> patch = read_body(call->request);
   if (!patch.ok()) return answer_failure(*call, patch.error());
   update_object(
       core, call,
       [call, type, body = std::move(patch).value()](const Json& before) -> Result<Wanted> {
-        call->warnings.clear();  // an earlier attempt may have left some
+        call->warnings.resize(call->lasting_warnings);  // an earlier attempt may have left some
         PELTON_ASSIGN(Json object, apply_patch(*call, type, before, body));
         PELTON_TRY(admit_object(*call, object));
         return Wanted{std::move(object)};

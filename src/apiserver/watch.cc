@@ -25,8 +25,7 @@ class WatchStream final : public Stream, public std::enable_shared_from_this<Wat
         call_(std::move(call)),
         request_(request),
         selection_(std::move(selection)),
-        needs_shaping_(call_->form != AnswerForm::Plain ||
-                       call_->resource->storage != call_->resource),
+        needs_shaping_(call_->form != AnswerForm::Plain || !call_->resource->is_served_as_stored()),
         deadline_(core_->timers),
         bookmark_(core_->timers) {
     table_.include = include;
@@ -34,6 +33,7 @@ class WatchStream final : public Stream, public std::enable_shared_from_this<Wat
 
   void start();
   void shut() override { end(); }
+  const api::ResourceInfo* resource() const override { return call_->resource; }
 
  private:
   void send_initial_events();

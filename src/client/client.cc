@@ -74,8 +74,8 @@ const char* content_type_of(PatchType type) {
 }  // namespace
 
 const api::ResourceInfo* find_resource(std::string_view kind) {
-  for (const api::ResourceInfo& resource : api::Registry::builtin().resources()) {
-    if (resource.kind == kind) return &resource;
+  for (const api::ResourceInfo* resource : api::Registry::builtin().resources()) {
+    if (resource->kind == kind) return resource;
   }
   return nullptr;
 }

@@ -10,8 +10,10 @@ namespace pelton::control {
 
 std::vector<std::string> all_kinds() {
   std::set<std::string> kinds;
-  for (const api::ResourceInfo& resource : api::Registry::builtin().resources()) {
-    if (!resource.is_virtual) kinds.emplace(resource.kind);
+  for (const api::ResourceInfo* resource : api::Registry::builtin().resources()) {
+    // Definitions of kinds are large, and no part of what owns or fills a namespace.
+    if (resource->is_virtual || resource->kind == "CustomResourceDefinition") continue;
+    kinds.emplace(resource->kind);
   }
   return {kinds.begin(), kinds.end()};
 }

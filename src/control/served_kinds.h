@@ -11,7 +11,8 @@
 
 namespace pelton::control {
 
-/// Every stored kind, each once, sorted.
+/// Every stored kind but CustomResourceDefinition, each once, sorted. Custom kinds are not among
+/// them: the API server itself deletes their objects with their namespace.
 std::vector<std::string> all_kinds();
 bool is_namespaced_kind(std::string_view kind);
 

@@ -137,7 +137,7 @@ store::Revision CachedFront::stale_revision(const std::string& collection) {
 
 bool CachedFront::answer_stale_get(const net::Request& request, const net::ResponseSinkPtr& sink) {
   const Place place = place_of(request.path());
-  if (!place.resource || place.resource->storage != place.resource) return false;
+  if (!place.resource || !place.resource->is_served_as_stored()) return false;
   auto page = store_.list(place.key, {.at = stale_revision(std::string(request.path()))});
   if (!page.ok()) return false;
   for (const store::Entry& entry : page->entries) {

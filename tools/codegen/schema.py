@@ -8,13 +8,15 @@ import crd_yaml
 
 KUBERNETES = "k8s.io/kubernetes@v1.36.3"
 DOCUMENTS = [
-    "api__v1", "apis__batch__v1", "apis__coordination.k8s.io__v1", "apis__discovery.k8s.io__v1",
-    "apis__events.k8s.io__v1", "apis__rbac.authorization.k8s.io__v1",
+    "api__v1", "apis__apiextensions.k8s.io__v1", "apis__batch__v1",
+    "apis__coordination.k8s.io__v1", "apis__discovery.k8s.io__v1", "apis__events.k8s.io__v1",
+    "apis__rbac.authorization.k8s.io__v1",
 ]
 META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 CORE = "io.k8s.api.core.v1."
 RBAC = "io.k8s.api.rbac.v1."
 JOBSET = "io.x-k8s.jobset.v1alpha2."
+EXTENSIONS = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1."
 PELTON = "dev.pelton.v1alpha1."
 
 # From these everything else is reached.
@@ -23,9 +25,9 @@ ROOTS = [CORE + kind for kind in (
     "ServiceAccount")] + [
     "io.k8s.api.batch.v1.Job", "io.k8s.api.coordination.v1.Lease",
     "io.k8s.api.discovery.v1.EndpointSlice", "io.k8s.api.events.v1.Event",
-    RBAC + "ClusterRole", RBAC + "ClusterRoleBinding", RBAC + "Role", RBAC + "RoleBinding",
-    META + "DeleteOptions", META + "Status", META + "ListMeta", JOBSET + "JobSet",
-    PELTON + "GangBinding",
+    EXTENSIONS + "CustomResourceDefinition", RBAC + "ClusterRole", RBAC + "ClusterRoleBinding",
+    RBAC + "Role", RBAC + "RoleBinding", META + "DeleteOptions", META + "Status",
+    META + "ListMeta", JOBSET + "JobSet", PELTON + "GangBinding",
 ]
 
 # Inlined in JobSet's CRD, but published as types of their own.
@@ -89,7 +91,12 @@ _NAMED = {
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString": "IntOrString",
     META + "Time": "Time", META + "MicroTime": "MicroTime", META + "FieldsV1": "Any",
     "io.k8s.apimachinery.pkg.runtime.RawExtension": "Any",
+    EXTENSIONS + "JSON": "Any", EXTENSIONS + "JSONSchemaPropsOrStringArray": "Any",
 }
+# Published without a type: what a schema says of the items of a list, and whether and which other
+# members an object may have.
+_SCHEMAS = {EXTENSIONS + "JSONSchemaPropsOrArray": "Struct",
+            EXTENSIONS + "JSONSchemaPropsOrBool": "StructOrBool"}
 _PLAIN = {
     ("string", None): "String", ("string", "byte"): "Bytes", ("string", "date-time"): "Time",
     ("boolean", None): "Bool", ("integer", "int32"): "Int32", ("integer", "int64"): "Int64",
@@ -100,6 +107,8 @@ _PLAIN = {
 def _value(schema):
     """(value type, referred type or None) of one schema that is no list or map."""
     name = _ref(schema)
+    if name in _SCHEMAS:
+        return _SCHEMAS[name], EXTENSIONS + "JSONSchemaProps"
     if name:
         return (_NAMED[name], None) if name in _NAMED else ("Struct", name)
     if schema.get("x-kubernetes-int-or-string"):

@@ -239,7 +239,7 @@ Json empty_object(const ResourceInfo& resource) {
   Json out = Json::object({{"apiVersion", resource.api_version()}, {"kind", resource.kind}});
   // What upstream has as a Go type always has these; what comes of a CustomResourceDefinition has
   // nothing.
-  if (is_native_group(resource.group)) fill_always_present(*resource.type, out);
+  if (is_native(resource)) fill_always_present(*resource.type, out);
   return out;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/fields/place.h"
 
+#include "api/custom/schema.h"
 #include "api/defaults_table.h"
 #include "base/strings.h"
 
@@ -59,10 +60,49 @@ Place::Kind Place::kind_for(const Json* a, const Json* b) const {
 }
 
 bool Place::names(std::string_view member) const {
-  return kind_ == Kind::Object && type_->find(member) != nullptr;
+  if (kind_ != Kind::Object) return false;
+  if (schema_ == nullptr) return type_->find(member) != nullptr;
+  return schema_->property(member) != nullptr ||
+         (schema_->is_resource && custom::is_resource_member(member));
+}
+
+bool Place::is_open() const {
+  return schema_ != nullptr && schema_->keeps_unknown;
+}
+
+std::string_view Place::keys() const {
+  return schema_ != nullptr ? std::string_view(schema_->list_keys) : field_->list_map_keys;
+}
+
+Place Place::of_schema(const custom::Schema* schema) {
+  if (schema == nullptr) return {Kind::Free, nullptr, nullptr};
+  const auto make = [schema](Kind kind) {
+    Place place{kind, nullptr, nullptr};
+    place.schema_ = schema;
+    return place;
+  };
+  if (schema->type == custom::Type::Array) {
+    if (schema->list == custom::Schema::List::Set) return make(Kind::Set);
+    return make(schema->list == custom::Schema::List::Map ? Kind::Keyed : Kind::Leaf);
+  }
+  if (schema->type != custom::Type::Object) {
+    return make(schema->type == custom::Type::Any && schema->keeps_unknown ? Kind::Free
+                                                                           : Kind::Leaf);
+  }
+  if (schema->is_atomic_map) return make(Kind::Leaf);
+  if (schema->allows_others && schema->properties.empty()) return make(Kind::Map);
+  const bool is_free = schema->properties.empty() && schema->keeps_unknown && !schema->is_resource;
+  return is_free ? Place(Kind::Free, nullptr, nullptr) : make(Kind::Object);
 }
 
 Place Place::member(std::string_view name) const {
+  if (schema_ != nullptr) {
+    if (!schema_->is_resource || !custom::is_resource_member(name)) {
+      return of_schema(schema_->member(name));
+    }
+    static const TypeInfo* metadata = find_type("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
+    return name == "metadata" ? Place(*metadata) : Place(Kind::Leaf, nullptr, nullptr);
+  }
   if (kind_ == Kind::Map) return of_value(*field_);
   const Field* field = kind_ == Kind::Object ? type_->find(name) : nullptr;
   if (field == nullptr) return {Kind::Free, nullptr, nullptr};
@@ -70,21 +110,28 @@ Place Place::member(std::string_view name) const {
 }
 
 Place Place::item() const {
+  if (schema_ != nullptr) return of_schema(schema_->items.get());
   return of_value(*field_);
+}
+
+Json Place::default_of_key(std::string_view key) const {
+  if (schema_ == nullptr) return default_of(field_->type, key);
+  const custom::Schema* schema = schema_->items ? schema_->items->property(key) : nullptr;
+  return schema != nullptr && schema->default_value ? *schema->default_value : Json();
 }
 
 Element Place::element_of(const Json& item) const {
   if (kind_ == Kind::Set) return value_element(item);
-  Json keys = Json::object();
-  for (std::string_view key : base::split(field_->list_map_keys, ',')) {
+  Json values = Json::object();
+  for (std::string_view key : base::split(keys(), ',')) {
     const Json* value = item.find(key);
     if (value != nullptr && !value->is_null()) {
-      keys.set(key, *value);
-    } else if (Json fallback = default_of(field_->type, key); !fallback.is_null()) {
-      keys.set(key, std::move(fallback));
+      values.set(key, *value);
+    } else if (Json fallback = default_of_key(key); !fallback.is_null()) {
+      values.set(key, std::move(fallback));
     }
   }
-  return keys.empty() ? Element() : key_element(keys);
+  return values.empty() ? Element() : key_element(values);
 }
 
 }  // namespace pelton::api::fields

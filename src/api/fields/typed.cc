@@ -282,7 +282,7 @@ class FaultFinder {
     if (is_list(kind)) return run_list(place, value);
     for (const Json::Member& member : value.members()) {
       path_.push_back(member_element(member.name));
-      if (place.kind() == Kind::Object && !place.names(member.name)) {
+      if (place.kind() == Kind::Object && !place.names(member.name) && !place.is_open()) {
         fault("field not declared in schema");
       } else {
         run(place.member(member.name), member.value);

@@ -241,11 +241,30 @@ extern const TypeInfo T226;
 extern const TypeInfo T227;
 extern const TypeInfo T228;
 extern const TypeInfo T229;
+extern const TypeInfo T230;
+extern const TypeInfo T231;
+extern const TypeInfo T232;
+extern const TypeInfo T233;
+extern const TypeInfo T234;
+extern const TypeInfo T235;
+extern const TypeInfo T236;
+extern const TypeInfo T237;
+extern const TypeInfo T238;
+extern const TypeInfo T239;
+extern const TypeInfo T240;
+extern const TypeInfo T241;
+extern const TypeInfo T242;
+extern const TypeInfo T243;
+extern const TypeInfo T244;
+extern const TypeInfo T245;
+extern const TypeInfo T246;
+extern const TypeInfo T247;
+extern const TypeInfo T248;
 
 constexpr Field F0[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T209},
+    {.name = "metadata", .value = V::Struct, .type = &T228},
     {.name = "spec", .value = V::Struct, .is_required = true, .type = &T1},
 };
 constexpr TypeInfo T0 = {"dev.pelton.v1alpha1.GangBinding", F0};
@@ -265,7 +284,7 @@ constexpr TypeInfo T2 = {"dev.pelton.v1alpha1.PodPlacement", F2};
 constexpr Field F3[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T209},
+    {.name = "metadata", .value = V::Struct, .type = &T228},
     {.name = "spec", .value = V::Struct, .type = &T5},
     {.name = "status", .value = V::Struct, .type = &T6},
 };
@@ -293,7 +312,7 @@ constexpr Field F5[] = {
     {.name = "parallelism", .value = V::Int32},
     {.name = "podFailurePolicy", .value = V::Struct, .type = &T8},
     {.name = "podReplacementPolicy", .value = V::String},
-    {.name = "selector", .value = V::Struct, .type = &T205},
+    {.name = "selector", .value = V::Struct, .type = &T224},
     {.name = "successPolicy", .value = V::Struct, .type = &T12},
     {.name = "suspend", .value = V::Bool},
     {.name = "template", .value = V::Struct, .is_required = true, .type = &T138},
@@ -317,7 +336,7 @@ constexpr Field F6[] = {
 constexpr TypeInfo T6 = {"io.k8s.api.batch.v1.JobStatus", F6};
 
 constexpr Field F7[] = {
-    {.name = "metadata", .value = V::Struct, .type = &T209},
+    {.name = "metadata", .value = V::Struct, .type = &T228},
     {.name = "spec", .value = V::Struct, .type = &T5},
 };
 constexpr TypeInfo T7 = {"io.k8s.api.batch.v1.JobTemplateSpec", F7};
@@ -367,7 +386,7 @@ constexpr TypeInfo T14 = {"io.k8s.api.batch.v1.UncountedTerminatedPods", F14};
 constexpr Field F15[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T209},
+    {.name = "metadata", .value = V::Struct, .type = &T228},
     {.name = "spec", .value = V::Struct, .type = &T16},
 };
 constexpr TypeInfo T15 = {"io.k8s.api.coordination.v1.Lease", F15};
@@ -430,7 +449,7 @@ constexpr TypeInfo T22 = {"io.k8s.api.core.v1.AzureFileVolumeSource", F22};
 constexpr Field F23[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T209},
+    {.name = "metadata", .value = V::Struct, .type = &T228},
     {.name = "target", .value = V::Struct, .is_required = true, .type = &T111},
 };
 constexpr TypeInfo T23 = {"io.k8s.api.core.v1.Binding", F23};
@@ -474,7 +493,7 @@ constexpr Field F28[] = {
 constexpr TypeInfo T28 = {"io.k8s.api.core.v1.ClientIPConfig", F28};
 
 constexpr Field F29[] = {
-    {.name = "labelSelector", .value = V::Struct, .type = &T205},
+    {.name = "labelSelector", .value = V::Struct, .type = &T224},
     {.name = "name", .value = V::String},
     {.name = "optional", .value = V::Bool},
     {.name = "path", .value = V::String, .is_required = true},
@@ -488,7 +507,7 @@ constexpr Field F30[] = {
     {.name = "data", .value = V::String, .shape = S::Map},
     {.name = "immutable", .value = V::Bool},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T209},
+    {.name = "metadata", .value = V::Struct, .type = &T228},
 };
 constexpr TypeInfo T30 = {"io.k8s.api.core.v1.ConfigMap", F30};
 
@@ -749,7 +768,7 @@ constexpr Field F59[] = {
     {.name = "kind", .value = V::String},
     {.name = "lastTimestamp", .value = V::Time},
     {.name = "message", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .is_required = true, .type = &T209},
+    {.name = "metadata", .value = V::Struct, .is_required = true, .type = &T228},
     {.name = "reason", .value = V::String},
     {.name = "related", .value = V::Struct, .type = &T111},
     {.name = "reportingComponent", .value = V::String},
@@ -958,7 +977,7 @@ constexpr TypeInfo T87 = {"io.k8s.api.core.v1.NFSVolumeSource", F87};
 constexpr Field F88[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T209},
+    {.name = "metadata", .value = V::Struct, .type = &T228},
     {.name = "spec", .value = V::Struct, .type = &T90},
     {.name = "status", .value = V::Struct, .type = &T91},
 };
@@ -987,7 +1006,7 @@ constexpr TypeInfo T91 = {"io.k8s.api.core.v1.NamespaceStatus", F91};
 constexpr Field F92[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T209},
+    {.name = "metadata", .value = V::Struct, .type = &T228},
     {.name = "spec", .value = V::Struct, .type = &T106},
     {.name = "status", .value = V::Struct, .type = &T107},
 };
@@ -1144,7 +1163,7 @@ constexpr TypeInfo T111 = {"io.k8s.api.core.v1.ObjectReference", F111, true};
 constexpr Field F112[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T209},
+    {.name = "metadata", .value = V::Struct, .type = &T228},
     {.name = "spec", .value = V::Struct, .type = &T114},
     {.name = "status", .value = V::Struct, .type = &T115},
 };
@@ -1165,7 +1184,7 @@ constexpr Field F114[] = {
     {.name = "dataSource", .value = V::Struct, .type = &T174},
     {.name = "dataSourceRef", .value = V::Struct, .type = &T175},
     {.name = "resources", .value = V::Struct, .type = &T181},
-    {.name = "selector", .value = V::Struct, .type = &T205},
+    {.name = "selector", .value = V::Struct, .type = &T224},
     {.name = "storageClassName", .value = V::String},
     {.name = "volumeAttributesClassName", .value = V::String},
     {.name = "volumeMode", .value = V::String},
@@ -1186,7 +1205,7 @@ constexpr Field F115[] = {
 constexpr TypeInfo T115 = {"io.k8s.api.core.v1.PersistentVolumeClaimStatus", F115};
 
 constexpr Field F116[] = {
-    {.name = "metadata", .value = V::Struct, .type = &T209},
+    {.name = "metadata", .value = V::Struct, .type = &T228},
     {.name = "spec", .value = V::Struct, .is_required = true, .type = &T114},
 };
 constexpr TypeInfo T116 = {"io.k8s.api.core.v1.PersistentVolumeClaimTemplate", F116};
@@ -1206,7 +1225,7 @@ constexpr TypeInfo T118 = {"io.k8s.api.core.v1.PhotonPersistentDiskVolumeSource"
 constexpr Field F119[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T209},
+    {.name = "metadata", .value = V::Struct, .type = &T228},
     {.name = "spec", .value = V::Struct, .type = &T136},
     {.name = "status", .value = V::Struct, .type = &T137},
 };
@@ -1219,10 +1238,10 @@ constexpr Field F120[] = {
 constexpr TypeInfo T120 = {"io.k8s.api.core.v1.PodAffinity", F120};
 
 constexpr Field F121[] = {
-    {.name = "labelSelector", .value = V::Struct, .type = &T205},
+    {.name = "labelSelector", .value = V::Struct, .type = &T224},
     {.name = "matchLabelKeys", .value = V::String, .shape = S::List},
     {.name = "mismatchLabelKeys", .value = V::String, .shape = S::List},
-    {.name = "namespaceSelector", .value = V::Struct, .type = &T205},
+    {.name = "namespaceSelector", .value = V::Struct, .type = &T224},
     {.name = "namespaces", .value = V::String, .shape = S::List},
     {.name = "topologyKey", .value = V::String, .is_required = true},
 };
@@ -1402,7 +1421,7 @@ constexpr Field F137[] = {
 constexpr TypeInfo T137 = {"io.k8s.api.core.v1.PodStatus", F137};
 
 constexpr Field F138[] = {
-    {.name = "metadata", .value = V::Struct, .type = &T209},
+    {.name = "metadata", .value = V::Struct, .type = &T228},
     {.name = "spec", .value = V::Struct, .type = &T136},
 };
 constexpr TypeInfo T138 = {"io.k8s.api.core.v1.PodTemplateSpec", F138};
@@ -1535,7 +1554,7 @@ constexpr Field F154[] = {
     {.name = "data", .value = V::Bytes, .shape = S::Map},
     {.name = "immutable", .value = V::Bool},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T209},
+    {.name = "metadata", .value = V::Struct, .type = &T228},
     {.name = "stringData", .value = V::String, .shape = S::Map},
     {.name = "type", .value = V::String},
 };
@@ -1588,7 +1607,7 @@ constexpr TypeInfo T159 = {"io.k8s.api.core.v1.SecurityContext", F159};
 constexpr Field F160[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T209},
+    {.name = "metadata", .value = V::Struct, .type = &T228},
     {.name = "spec", .value = V::Struct, .type = &T164},
     {.name = "status", .value = V::Struct, .type = &T165},
 };
@@ -1599,7 +1618,7 @@ constexpr Field F161[] = {
     {.name = "automountServiceAccountToken", .value = V::Bool},
     {.name = "imagePullSecrets", .value = V::Struct, .shape = S::List, .type = &T85},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T209},
+    {.name = "metadata", .value = V::Struct, .type = &T228},
     {.name = "secrets", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "name", .list_map_keys = "name", .type = &T111},
 };
 constexpr TypeInfo T161 = {"io.k8s.api.core.v1.ServiceAccount", F161};
@@ -1646,7 +1665,7 @@ constexpr Field F164[] = {
 constexpr TypeInfo T164 = {"io.k8s.api.core.v1.ServiceSpec", F164};
 
 constexpr Field F165[] = {
-    {.name = "conditions", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "type", .list_map_keys = "type", .type = &T203},
+    {.name = "conditions", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "type", .list_map_keys = "type", .type = &T222},
     {.name = "loadBalancer", .value = V::Struct, .type = &T84},
 };
 constexpr TypeInfo T165 = {"io.k8s.api.core.v1.ServiceStatus", F165};
@@ -1700,7 +1719,7 @@ constexpr Field F172[] = {
 constexpr TypeInfo T172 = {"io.k8s.api.core.v1.Toleration", F172};
 
 constexpr Field F173[] = {
-    {.name = "labelSelector", .value = V::Struct, .type = &T205},
+    {.name = "labelSelector", .value = V::Struct, .type = &T224},
     {.name = "matchLabelKeys", .value = V::String, .shape = S::List},
     {.name = "maxSkew", .value = V::Int32, .is_required = true},
     {.name = "minDomains", .value = V::Int32},
@@ -1868,7 +1887,7 @@ constexpr Field F190[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "endpoints", .value = V::Struct, .shape = S::List, .type = &T186},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T209},
+    {.name = "metadata", .value = V::Struct, .type = &T228},
     {.name = "ports", .value = V::Struct, .shape = S::List, .type = &T189},
 };
 constexpr TypeInfo T190 = {"io.k8s.api.discovery.v1.EndpointSlice", F190};
@@ -1892,7 +1911,7 @@ constexpr Field F193[] = {
     {.name = "deprecatedSource", .value = V::Struct, .type = &T61},
     {.name = "eventTime", .value = V::MicroTime, .is_required = true},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T209},
+    {.name = "metadata", .value = V::Struct, .type = &T228},
     {.name = "note", .value = V::String},
     {.name = "reason", .value = V::String},
     {.name = "regarding", .value = V::Struct, .type = &T111},
@@ -1911,7 +1930,7 @@ constexpr Field F194[] = {
 constexpr TypeInfo T194 = {"io.k8s.api.events.v1.EventSeries", F194};
 
 constexpr Field F195[] = {
-    {.name = "clusterRoleSelectors", .value = V::Struct, .shape = S::List, .type = &T205},
+    {.name = "clusterRoleSelectors", .value = V::Struct, .shape = S::List, .type = &T224},
 };
 constexpr TypeInfo T195 = {"io.k8s.api.rbac.v1.AggregationRule", F195};
 
@@ -1919,7 +1938,7 @@ constexpr Field F196[] = {
     {.name = "aggregationRule", .value = V::Struct, .type = &T195},
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T209},
+    {.name = "metadata", .value = V::Struct, .type = &T228},
     {.name = "rules", .value = V::Struct, .shape = S::List, .type = &T198},
 };
 constexpr TypeInfo T196 = {"io.k8s.api.rbac.v1.ClusterRole", F196};
@@ -1927,7 +1946,7 @@ constexpr TypeInfo T196 = {"io.k8s.api.rbac.v1.ClusterRole", F196};
 constexpr Field F197[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T209},
+    {.name = "metadata", .value = V::Struct, .type = &T228},
     {.name = "roleRef", .value = V::Struct, .is_required = true, .type = &T201},
     {.name = "subjects", .value = V::Struct, .shape = S::List, .type = &T202},
 };
@@ -1945,7 +1964,7 @@ constexpr TypeInfo T198 = {"io.k8s.api.rbac.v1.PolicyRule", F198};
 constexpr Field F199[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T209},
+    {.name = "metadata", .value = V::Struct, .type = &T228},
     {.name = "rules", .value = V::Struct, .shape = S::List, .type = &T198},
 };
 constexpr TypeInfo T199 = {"io.k8s.api.rbac.v1.Role", F199};
@@ -1953,7 +1972,7 @@ constexpr TypeInfo T199 = {"io.k8s.api.rbac.v1.Role", F199};
 constexpr Field F200[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T209},
+    {.name = "metadata", .value = V::Struct, .type = &T228},
     {.name = "roleRef", .value = V::Struct, .is_required = true, .type = &T201},
     {.name = "subjects", .value = V::Struct, .shape = S::List, .type = &T202},
 };
@@ -1975,6 +1994,192 @@ constexpr Field F202[] = {
 constexpr TypeInfo T202 = {"io.k8s.api.rbac.v1.Subject", F202, true};
 
 constexpr Field F203[] = {
+    {.name = "description", .value = V::String},
+    {.name = "format", .value = V::String},
+    {.name = "jsonPath", .value = V::String, .is_required = true},
+    {.name = "name", .value = V::String, .is_required = true},
+    {.name = "priority", .value = V::Int32},
+    {.name = "type", .value = V::String, .is_required = true},
+};
+constexpr TypeInfo T203 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceColumnDefinition", F203};
+
+constexpr Field F204[] = {
+    {.name = "strategy", .value = V::String, .is_required = true},
+    {.name = "webhook", .value = V::Struct, .type = &T221},
+};
+constexpr TypeInfo T204 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceConversion", F204};
+
+constexpr Field F205[] = {
+    {.name = "apiVersion", .value = V::String},
+    {.name = "kind", .value = V::String},
+    {.name = "metadata", .value = V::Struct, .type = &T228},
+    {.name = "spec", .value = V::Struct, .is_required = true, .type = &T208},
+    {.name = "status", .value = V::Struct, .type = &T209},
+};
+constexpr TypeInfo T205 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition", F205};
+
+constexpr Field F206[] = {
+    {.name = "lastTransitionTime", .value = V::Time},
+    {.name = "message", .value = V::String},
+    {.name = "observedGeneration", .value = V::Int64},
+    {.name = "reason", .value = V::String},
+    {.name = "status", .value = V::String, .is_required = true},
+    {.name = "type", .value = V::String, .is_required = true},
+};
+constexpr TypeInfo T206 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionCondition", F206};
+
+constexpr Field F207[] = {
+    {.name = "categories", .value = V::String, .shape = S::List},
+    {.name = "kind", .value = V::String, .is_required = true},
+    {.name = "listKind", .value = V::String},
+    {.name = "plural", .value = V::String, .is_required = true},
+    {.name = "shortNames", .value = V::String, .shape = S::List},
+    {.name = "singular", .value = V::String},
+};
+constexpr TypeInfo T207 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionNames", F207};
+
+constexpr Field F208[] = {
+    {.name = "conversion", .value = V::Struct, .type = &T204},
+    {.name = "group", .value = V::String, .is_required = true},
+    {.name = "names", .value = V::Struct, .is_required = true, .type = &T207},
+    {.name = "preserveUnknownFields", .value = V::Bool},
+    {.name = "scope", .value = V::String, .is_required = true},
+    {.name = "versions", .value = V::Struct, .shape = S::List, .is_required = true, .type = &T210},
+};
+constexpr TypeInfo T208 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionSpec", F208};
+
+constexpr Field F209[] = {
+    {.name = "acceptedNames", .value = V::Struct, .type = &T207},
+    {.name = "conditions", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "type", .type = &T206},
+    {.name = "observedGeneration", .value = V::Int64},
+    {.name = "storedVersions", .value = V::String, .shape = S::List},
+};
+constexpr TypeInfo T209 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionStatus", F209};
+
+constexpr Field F210[] = {
+    {.name = "additionalPrinterColumns", .value = V::Struct, .shape = S::List, .type = &T203},
+    {.name = "deprecated", .value = V::Bool},
+    {.name = "deprecationWarning", .value = V::String},
+    {.name = "name", .value = V::String, .is_required = true},
+    {.name = "schema", .value = V::Struct, .type = &T214},
+    {.name = "selectableFields", .value = V::Struct, .shape = S::List, .type = &T217},
+    {.name = "served", .value = V::Bool, .is_required = true},
+    {.name = "storage", .value = V::Bool, .is_required = true},
+    {.name = "subresources", .value = V::Struct, .type = &T213},
+};
+constexpr TypeInfo T210 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionVersion", F210};
+
+constexpr Field F211[] = {
+    {.name = "labelSelectorPath", .value = V::String},
+    {.name = "specReplicasPath", .value = V::String, .is_required = true},
+    {.name = "statusReplicasPath", .value = V::String, .is_required = true},
+};
+constexpr TypeInfo T211 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceScale", F211};
+
+constexpr TypeInfo T212 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceStatus", {}};
+
+constexpr Field F213[] = {
+    {.name = "scale", .value = V::Struct, .type = &T211},
+    {.name = "status", .value = V::Struct, .type = &T212},
+};
+constexpr TypeInfo T213 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresources", F213};
+
+constexpr Field F214[] = {
+    {.name = "openAPIV3Schema", .value = V::Struct, .type = &T216},
+};
+constexpr TypeInfo T214 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceValidation", F214};
+
+constexpr Field F215[] = {
+    {.name = "description", .value = V::String},
+    {.name = "url", .value = V::String},
+};
+constexpr TypeInfo T215 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ExternalDocumentation", F215};
+
+constexpr Field F216[] = {
+    {.name = "$ref", .value = V::String},
+    {.name = "$schema", .value = V::String},
+    {.name = "additionalItems", .value = V::StructOrBool, .type = &T216},
+    {.name = "additionalProperties", .value = V::StructOrBool, .type = &T216},
+    {.name = "allOf", .value = V::Struct, .shape = S::List, .type = &T216},
+    {.name = "anyOf", .value = V::Struct, .shape = S::List, .type = &T216},
+    {.name = "default", .value = V::Any},
+    {.name = "definitions", .value = V::Struct, .shape = S::Map, .type = &T216},
+    {.name = "dependencies", .value = V::Any, .shape = S::Map},
+    {.name = "description", .value = V::String},
+    {.name = "enum", .value = V::Any, .shape = S::List},
+    {.name = "example", .value = V::Any},
+    {.name = "exclusiveMaximum", .value = V::Bool},
+    {.name = "exclusiveMinimum", .value = V::Bool},
+    {.name = "externalDocs", .value = V::Struct, .type = &T215},
+    {.name = "format", .value = V::String},
+    {.name = "id", .value = V::String},
+    {.name = "items", .value = V::Struct, .type = &T216},
+    {.name = "maxItems", .value = V::Int64},
+    {.name = "maxLength", .value = V::Int64},
+    {.name = "maxProperties", .value = V::Int64},
+    {.name = "maximum", .value = V::Double},
+    {.name = "minItems", .value = V::Int64},
+    {.name = "minLength", .value = V::Int64},
+    {.name = "minProperties", .value = V::Int64},
+    {.name = "minimum", .value = V::Double},
+    {.name = "multipleOf", .value = V::Double},
+    {.name = "not", .value = V::Struct, .type = &T216},
+    {.name = "nullable", .value = V::Bool},
+    {.name = "oneOf", .value = V::Struct, .shape = S::List, .type = &T216},
+    {.name = "pattern", .value = V::String},
+    {.name = "patternProperties", .value = V::Struct, .shape = S::Map, .type = &T216},
+    {.name = "properties", .value = V::Struct, .shape = S::Map, .type = &T216},
+    {.name = "required", .value = V::String, .shape = S::List},
+    {.name = "title", .value = V::String},
+    {.name = "type", .value = V::String},
+    {.name = "uniqueItems", .value = V::Bool},
+    {.name = "x-kubernetes-embedded-resource", .value = V::Bool},
+    {.name = "x-kubernetes-int-or-string", .value = V::Bool},
+    {.name = "x-kubernetes-list-map-keys", .value = V::String, .shape = S::List},
+    {.name = "x-kubernetes-list-type", .value = V::String},
+    {.name = "x-kubernetes-map-type", .value = V::String},
+    {.name = "x-kubernetes-preserve-unknown-fields", .value = V::Bool},
+    {.name = "x-kubernetes-validations", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "rule", .list_map_keys = "rule", .type = &T219},
+};
+constexpr TypeInfo T216 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps", F216};
+
+constexpr Field F217[] = {
+    {.name = "jsonPath", .value = V::String, .is_required = true},
+};
+constexpr TypeInfo T217 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.SelectableField", F217};
+
+constexpr Field F218[] = {
+    {.name = "name", .value = V::String, .is_required = true},
+    {.name = "namespace", .value = V::String, .is_required = true},
+    {.name = "path", .value = V::String},
+    {.name = "port", .value = V::Int32},
+};
+constexpr TypeInfo T218 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ServiceReference", F218};
+
+constexpr Field F219[] = {
+    {.name = "fieldPath", .value = V::String},
+    {.name = "message", .value = V::String},
+    {.name = "messageExpression", .value = V::String},
+    {.name = "optionalOldSelf", .value = V::Bool},
+    {.name = "reason", .value = V::String},
+    {.name = "rule", .value = V::String, .is_required = true},
+};
+constexpr TypeInfo T219 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ValidationRule", F219};
+
+constexpr Field F220[] = {
+    {.name = "caBundle", .value = V::Bytes},
+    {.name = "service", .value = V::Struct, .type = &T218},
+    {.name = "url", .value = V::String},
+};
+constexpr TypeInfo T220 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.WebhookClientConfig", F220};
+
+constexpr Field F221[] = {
+    {.name = "clientConfig", .value = V::Struct, .type = &T220},
+    {.name = "conversionReviewVersions", .value = V::String, .shape = S::List, .is_required = true},
+};
+constexpr TypeInfo T221 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.WebhookConversion", F221};
+
+constexpr Field F222[] = {
     {.name = "lastTransitionTime", .value = V::Time, .is_required = true},
     {.name = "message", .value = V::String, .is_required = true},
     {.name = "observedGeneration", .value = V::Int64},
@@ -1982,43 +2187,43 @@ constexpr Field F203[] = {
     {.name = "status", .value = V::String, .is_required = true},
     {.name = "type", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T203 = {"io.k8s.apimachinery.pkg.apis.meta.v1.Condition", F203};
+constexpr TypeInfo T222 = {"io.k8s.apimachinery.pkg.apis.meta.v1.Condition", F222};
 
-constexpr Field F204[] = {
+constexpr Field F223[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "dryRun", .value = V::String, .shape = S::List},
     {.name = "gracePeriodSeconds", .value = V::Int64},
     {.name = "ignoreStoreReadErrorWithClusterBreakingPotential", .value = V::Bool},
     {.name = "kind", .value = V::String},
     {.name = "orphanDependents", .value = V::Bool},
-    {.name = "preconditions", .value = V::Struct, .type = &T211},
+    {.name = "preconditions", .value = V::Struct, .type = &T230},
     {.name = "propagationPolicy", .value = V::String},
 };
-constexpr TypeInfo T204 = {"io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions", F204};
+constexpr TypeInfo T223 = {"io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions", F223};
 
-constexpr Field F205[] = {
-    {.name = "matchExpressions", .value = V::Struct, .shape = S::List, .type = &T206},
+constexpr Field F224[] = {
+    {.name = "matchExpressions", .value = V::Struct, .shape = S::List, .type = &T225},
     {.name = "matchLabels", .value = V::String, .shape = S::Map},
 };
-constexpr TypeInfo T205 = {"io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector", F205, true};
+constexpr TypeInfo T224 = {"io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector", F224, true};
 
-constexpr Field F206[] = {
+constexpr Field F225[] = {
     {.name = "key", .value = V::String, .is_required = true},
     {.name = "operator", .value = V::String, .is_required = true},
     {.name = "values", .value = V::String, .shape = S::List},
 };
-constexpr TypeInfo T206 = {"io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement", F206};
+constexpr TypeInfo T225 = {"io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement", F225};
 
-constexpr Field F207[] = {
+constexpr Field F226[] = {
     {.name = "continue", .value = V::String},
     {.name = "remainingItemCount", .value = V::Int64},
     {.name = "resourceVersion", .value = V::String},
     {.name = "selfLink", .value = V::String},
-    {.name = "shardInfo", .value = V::Struct, .type = &T212},
+    {.name = "shardInfo", .value = V::Struct, .type = &T231},
 };
-constexpr TypeInfo T207 = {"io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta", F207};
+constexpr TypeInfo T226 = {"io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta", F226};
 
-constexpr Field F208[] = {
+constexpr Field F227[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "fieldsType", .value = V::String},
     {.name = "fieldsV1", .value = V::Any},
@@ -2027,9 +2232,9 @@ constexpr Field F208[] = {
     {.name = "subresource", .value = V::String},
     {.name = "time", .value = V::Time},
 };
-constexpr TypeInfo T208 = {"io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry", F208};
+constexpr TypeInfo T227 = {"io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry", F227};
 
-constexpr Field F209[] = {
+constexpr Field F228[] = {
     {.name = "annotations", .value = V::String, .shape = S::Map},
     {.name = "creationTimestamp", .value = V::Time},
     {.name = "deletionGracePeriodSeconds", .value = V::Int64},
@@ -2038,17 +2243,17 @@ constexpr Field F209[] = {
     {.name = "generateName", .value = V::String},
     {.name = "generation", .value = V::Int64},
     {.name = "labels", .value = V::String, .shape = S::Map},
-    {.name = "managedFields", .value = V::Struct, .shape = S::List, .type = &T208},
+    {.name = "managedFields", .value = V::Struct, .shape = S::List, .type = &T227},
     {.name = "name", .value = V::String},
     {.name = "namespace", .value = V::String},
-    {.name = "ownerReferences", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "uid", .list_map_keys = "uid", .type = &T210},
+    {.name = "ownerReferences", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "uid", .list_map_keys = "uid", .type = &T229},
     {.name = "resourceVersion", .value = V::String},
     {.name = "selfLink", .value = V::String},
     {.name = "uid", .value = V::String},
 };
-constexpr TypeInfo T209 = {"io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", F209};
+constexpr TypeInfo T228 = {"io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", F228};
 
-constexpr Field F210[] = {
+constexpr Field F229[] = {
     {.name = "apiVersion", .value = V::String, .is_required = true},
     {.name = "blockOwnerDeletion", .value = V::Bool},
     {.name = "controller", .value = V::Bool},
@@ -2056,128 +2261,128 @@ constexpr Field F210[] = {
     {.name = "name", .value = V::String, .is_required = true},
     {.name = "uid", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T210 = {"io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference", F210, true};
+constexpr TypeInfo T229 = {"io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference", F229, true};
 
-constexpr Field F211[] = {
+constexpr Field F230[] = {
     {.name = "resourceVersion", .value = V::String},
     {.name = "uid", .value = V::String},
 };
-constexpr TypeInfo T211 = {"io.k8s.apimachinery.pkg.apis.meta.v1.Preconditions", F211};
+constexpr TypeInfo T230 = {"io.k8s.apimachinery.pkg.apis.meta.v1.Preconditions", F230};
 
-constexpr Field F212[] = {
+constexpr Field F231[] = {
     {.name = "selector", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T212 = {"io.k8s.apimachinery.pkg.apis.meta.v1.ShardInfo", F212};
+constexpr TypeInfo T231 = {"io.k8s.apimachinery.pkg.apis.meta.v1.ShardInfo", F231};
 
-constexpr Field F213[] = {
+constexpr Field F232[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "code", .value = V::Int32},
-    {.name = "details", .value = V::Struct, .type = &T215},
+    {.name = "details", .value = V::Struct, .type = &T234},
     {.name = "kind", .value = V::String},
     {.name = "message", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T207},
+    {.name = "metadata", .value = V::Struct, .type = &T226},
     {.name = "reason", .value = V::String},
     {.name = "status", .value = V::String},
 };
-constexpr TypeInfo T213 = {"io.k8s.apimachinery.pkg.apis.meta.v1.Status", F213};
+constexpr TypeInfo T232 = {"io.k8s.apimachinery.pkg.apis.meta.v1.Status", F232};
 
-constexpr Field F214[] = {
+constexpr Field F233[] = {
     {.name = "field", .value = V::String},
     {.name = "message", .value = V::String},
     {.name = "reason", .value = V::String},
 };
-constexpr TypeInfo T214 = {"io.k8s.apimachinery.pkg.apis.meta.v1.StatusCause", F214};
+constexpr TypeInfo T233 = {"io.k8s.apimachinery.pkg.apis.meta.v1.StatusCause", F233};
 
-constexpr Field F215[] = {
-    {.name = "causes", .value = V::Struct, .shape = S::List, .type = &T214},
+constexpr Field F234[] = {
+    {.name = "causes", .value = V::Struct, .shape = S::List, .type = &T233},
     {.name = "group", .value = V::String},
     {.name = "kind", .value = V::String},
     {.name = "name", .value = V::String},
     {.name = "retryAfterSeconds", .value = V::Int32},
     {.name = "uid", .value = V::String},
 };
-constexpr TypeInfo T215 = {"io.k8s.apimachinery.pkg.apis.meta.v1.StatusDetails", F215};
+constexpr TypeInfo T234 = {"io.k8s.apimachinery.pkg.apis.meta.v1.StatusDetails", F234};
 
-constexpr Field F216[] = {
+constexpr Field F235[] = {
     {.name = "jobIndex", .value = V::Int64},
     {.name = "podIndex", .value = V::Int64},
     {.name = "replicatedJob", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T216 = {"io.x-k8s.jobset.v1alpha2.Coordinator", F216};
+constexpr TypeInfo T235 = {"io.x-k8s.jobset.v1alpha2.Coordinator", F235};
 
-constexpr Field F217[] = {
+constexpr Field F236[] = {
     {.name = "name", .value = V::String, .is_required = true},
     {.name = "status", .value = V::String, .is_required = true, .enum_values = "Ready|Complete"},
 };
-constexpr TypeInfo T217 = {"io.x-k8s.jobset.v1alpha2.DependsOn", F217};
+constexpr TypeInfo T236 = {"io.x-k8s.jobset.v1alpha2.DependsOn", F236};
 
-constexpr Field F218[] = {
+constexpr Field F237[] = {
     {.name = "maxRestarts", .value = V::Int32},
     {.name = "restartStrategy", .value = V::String, .enum_values = "Recreate|BlockingRecreate|InPlaceRestart"},
-    {.name = "rules", .value = V::Struct, .shape = S::List, .type = &T219},
+    {.name = "rules", .value = V::Struct, .shape = S::List, .type = &T238},
 };
-constexpr TypeInfo T218 = {"io.x-k8s.jobset.v1alpha2.FailurePolicy", F218};
+constexpr TypeInfo T237 = {"io.x-k8s.jobset.v1alpha2.FailurePolicy", F237};
 
-constexpr Field F219[] = {
+constexpr Field F238[] = {
     {.name = "action", .value = V::String, .is_required = true, .enum_values = "FailJobSet|RestartJobSet|RestartJobSetAndIgnoreMaxRestarts|RestartJob|RestartJobAndIgnoreMaxRestarts"},
     {.name = "name", .value = V::String, .is_required = true},
     {.name = "onJobFailureMessagePatterns", .value = V::String, .shape = S::List},
     {.name = "onJobFailureReasons", .value = V::String, .shape = S::List},
     {.name = "targetReplicatedJobs", .value = V::String, .shape = S::List},
 };
-constexpr TypeInfo T219 = {"io.x-k8s.jobset.v1alpha2.FailurePolicyRule", F219};
+constexpr TypeInfo T238 = {"io.x-k8s.jobset.v1alpha2.FailurePolicyRule", F238};
 
-constexpr Field F220[] = {
+constexpr Field F239[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T209},
-    {.name = "spec", .value = V::Struct, .type = &T221},
-    {.name = "status", .value = V::Struct, .type = &T222},
+    {.name = "metadata", .value = V::Struct, .type = &T228},
+    {.name = "spec", .value = V::Struct, .type = &T240},
+    {.name = "status", .value = V::Struct, .type = &T241},
 };
-constexpr TypeInfo T220 = {"io.x-k8s.jobset.v1alpha2.JobSet", F220};
+constexpr TypeInfo T239 = {"io.x-k8s.jobset.v1alpha2.JobSet", F239};
 
-constexpr Field F221[] = {
-    {.name = "coordinator", .value = V::Struct, .type = &T216},
-    {.name = "failurePolicy", .value = V::Struct, .type = &T218},
+constexpr Field F240[] = {
+    {.name = "coordinator", .value = V::Struct, .type = &T235},
+    {.name = "failurePolicy", .value = V::Struct, .type = &T237},
     {.name = "managedBy", .value = V::String},
-    {.name = "network", .value = V::Struct, .type = &T223},
-    {.name = "replicatedJobs", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "name", .type = &T224},
-    {.name = "startupPolicy", .value = V::Struct, .type = &T226},
-    {.name = "successPolicy", .value = V::Struct, .type = &T227},
+    {.name = "network", .value = V::Struct, .type = &T242},
+    {.name = "replicatedJobs", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "name", .type = &T243},
+    {.name = "startupPolicy", .value = V::Struct, .type = &T245},
+    {.name = "successPolicy", .value = V::Struct, .type = &T246},
     {.name = "suspend", .value = V::Bool},
     {.name = "ttlSecondsAfterFinished", .value = V::Int32},
-    {.name = "volumeClaimPolicies", .value = V::Struct, .shape = S::List, .type = &T228},
+    {.name = "volumeClaimPolicies", .value = V::Struct, .shape = S::List, .type = &T247},
 };
-constexpr TypeInfo T221 = {"io.x-k8s.jobset.v1alpha2.JobSetSpec", F221};
+constexpr TypeInfo T240 = {"io.x-k8s.jobset.v1alpha2.JobSetSpec", F240};
 
-constexpr Field F222[] = {
-    {.name = "conditions", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "type", .type = &T203},
+constexpr Field F241[] = {
+    {.name = "conditions", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "type", .type = &T222},
     {.name = "currentInPlaceRestartAttempt", .value = V::Int32},
     {.name = "previousInPlaceRestartAttempt", .value = V::Int32},
-    {.name = "replicatedJobsStatus", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "name", .type = &T225},
+    {.name = "replicatedJobsStatus", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "name", .type = &T244},
     {.name = "restarts", .value = V::Int32},
     {.name = "restartsCountTowardsMax", .value = V::Int32},
     {.name = "terminalState", .value = V::String},
 };
-constexpr TypeInfo T222 = {"io.x-k8s.jobset.v1alpha2.JobSetStatus", F222};
+constexpr TypeInfo T241 = {"io.x-k8s.jobset.v1alpha2.JobSetStatus", F241};
 
-constexpr Field F223[] = {
+constexpr Field F242[] = {
     {.name = "enableDNSHostnames", .value = V::Bool},
     {.name = "publishNotReadyAddresses", .value = V::Bool},
     {.name = "subdomain", .value = V::String},
 };
-constexpr TypeInfo T223 = {"io.x-k8s.jobset.v1alpha2.Network", F223};
+constexpr TypeInfo T242 = {"io.x-k8s.jobset.v1alpha2.Network", F242};
 
-constexpr Field F224[] = {
-    {.name = "dependsOn", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "name", .type = &T217},
+constexpr Field F243[] = {
+    {.name = "dependsOn", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "name", .type = &T236},
     {.name = "groupName", .value = V::String},
     {.name = "name", .value = V::String, .is_required = true},
     {.name = "replicas", .value = V::Int32},
     {.name = "template", .value = V::Struct, .is_required = true, .type = &T7},
 };
-constexpr TypeInfo T224 = {"io.x-k8s.jobset.v1alpha2.ReplicatedJob", F224};
+constexpr TypeInfo T243 = {"io.x-k8s.jobset.v1alpha2.ReplicatedJob", F243};
 
-constexpr Field F225[] = {
+constexpr Field F244[] = {
     {.name = "active", .value = V::Int32, .is_required = true},
     {.name = "failed", .value = V::Int32, .is_required = true},
     {.name = "jobRestarts", .value = V::Int32, .shape = S::List},
@@ -2187,29 +2392,29 @@ constexpr Field F225[] = {
     {.name = "succeeded", .value = V::Int32, .is_required = true},
     {.name = "suspended", .value = V::Int32, .is_required = true},
 };
-constexpr TypeInfo T225 = {"io.x-k8s.jobset.v1alpha2.ReplicatedJobStatus", F225};
+constexpr TypeInfo T244 = {"io.x-k8s.jobset.v1alpha2.ReplicatedJobStatus", F244};
 
-constexpr Field F226[] = {
+constexpr Field F245[] = {
     {.name = "startupPolicyOrder", .value = V::String, .is_required = true, .enum_values = "AnyOrder|InOrder"},
 };
-constexpr TypeInfo T226 = {"io.x-k8s.jobset.v1alpha2.StartupPolicy", F226};
+constexpr TypeInfo T245 = {"io.x-k8s.jobset.v1alpha2.StartupPolicy", F245};
 
-constexpr Field F227[] = {
+constexpr Field F246[] = {
     {.name = "operator", .value = V::String, .is_required = true, .enum_values = "All|Any"},
     {.name = "targetReplicatedJobs", .value = V::String, .shape = S::List},
 };
-constexpr TypeInfo T227 = {"io.x-k8s.jobset.v1alpha2.SuccessPolicy", F227};
+constexpr TypeInfo T246 = {"io.x-k8s.jobset.v1alpha2.SuccessPolicy", F246};
 
-constexpr Field F228[] = {
-    {.name = "retentionPolicy", .value = V::Struct, .type = &T229},
+constexpr Field F247[] = {
+    {.name = "retentionPolicy", .value = V::Struct, .type = &T248},
     {.name = "templates", .value = V::Struct, .shape = S::List, .type = &T112},
 };
-constexpr TypeInfo T228 = {"io.x-k8s.jobset.v1alpha2.VolumeClaimPolicy", F228};
+constexpr TypeInfo T247 = {"io.x-k8s.jobset.v1alpha2.VolumeClaimPolicy", F247};
 
-constexpr Field F229[] = {
+constexpr Field F248[] = {
     {.name = "whenDeleted", .value = V::String, .enum_values = "Delete|Retain"},
 };
-constexpr TypeInfo T229 = {"io.x-k8s.jobset.v1alpha2.VolumeClaimRetentionPolicy", F229};
+constexpr TypeInfo T248 = {"io.x-k8s.jobset.v1alpha2.VolumeClaimRetentionPolicy", F248};
 
 constexpr const TypeInfo* kTypes[] = {
     &T0, &T1, &T2, &T3, &T4, &T5, &T6, &T7, &T8, &T9, &T10, &T11, &T12, &T13, &T14, &T15, &T16, &T17, &T18, &T19, 
@@ -2223,7 +2428,8 @@ constexpr const TypeInfo* kTypes[] = {
     &T160, &T161, &T162, &T163, &T164, &T165, &T166, &T167, &T168, &T169, &T170, &T171, &T172, &T173, &T174, &T175, &T176, &T177, &T178, &T179, 
     &T180, &T181, &T182, &T183, &T184, &T185, &T186, &T187, &T188, &T189, &T190, &T191, &T192, &T193, &T194, &T195, &T196, &T197, &T198, &T199, 
     &T200, &T201, &T202, &T203, &T204, &T205, &T206, &T207, &T208, &T209, &T210, &T211, &T212, &T213, &T214, &T215, &T216, &T217, &T218, &T219, 
-    &T220, &T221, &T222, &T223, &T224, &T225, &T226, &T227, &T228, &T229
+    &T220, &T221, &T222, &T223, &T224, &T225, &T226, &T227, &T228, &T229, &T230, &T231, &T232, &T233, &T234, &T235, &T236, &T237, &T238, &T239, 
+    &T240, &T241, &T242, &T243, &T244, &T245, &T246, &T247, &T248
 };
 
 }  // namespace
