@@ -63,13 +63,13 @@ void use(const Registry& registry, Json object) {
 
 }  // namespace
 
-// The input is three JSON texts with zero bytes between them: a schema, columns, an object.
+// The input is three lines of JSON: a schema, columns, an object.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   namespace api = pelton::api;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  const size_t first = text.find('\0');
+  const size_t first = text.find('\n');
   if (first == std::string_view::npos) return 0;
-  const size_t second = text.find('\0', first + 1);
+  const size_t second = text.find('\n', first + 1);
   if (second == std::string_view::npos) return 0;
   auto schema = Json::parse(text.substr(0, first));
   auto columns = Json::parse(text.substr(first + 1, second - first - 1));
