@@ -14,10 +14,9 @@ SHARED = ROOT.parent / "shared"
 CRDS = SHARED / "crds"
 MANIFESTS = SHARED / "manifests"
 # With strategy None what the stored version (v1beta2) has no field for is lost, upstream too: spec.admissionChecks.
-# And a binding must say in which namespace its ServiceAccount is.
+# And a ClusterRoleBinding must say in which namespace its ServiceAccount is.
 NOT_UPSTREAM_EITHER = {"dws/dws-queues.yaml kueue.x-k8s.io/v1beta1 ClusterQueue",
                        "dws/dws-multi-worker.yaml kueue.x-k8s.io/v1beta1 ClusterQueue",
-                       "checkpoint/rbac.yaml rbac.authorization.k8s.io/v1 RoleBinding",
                        "checkpoint/rbac.yaml rbac.authorization.k8s.io/v1 ClusterRoleBinding"}
 
 WIDGETS = """

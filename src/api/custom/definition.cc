@@ -15,8 +15,9 @@ namespace pelton::api::custom {
 using base::Json;
 
 namespace {
-constexpr std::string_view kVerbs[] = {"create", "delete", "deletecollection", "get",
-                                       "list",   "patch",  "update",           "watch"};
+// In upstream's order, which is another than that of its own kinds.
+constexpr std::string_view kVerbs[] = {"delete", "deletecollection", "get",    "list",
+                                       "patch",  "create",           "update", "watch"};
 /// While its definition is being deleted nothing new comes.
 constexpr std::string_view kLastVerbs[] = {"delete", "deletecollection", "get", "list", "watch"};
 constexpr std::string_view kGetPatchUpdate[] = {"get", "patch", "update"};
