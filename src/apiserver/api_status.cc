@@ -212,10 +212,10 @@ Status not_acceptable(std::string_view supported) {
   return {Code::Unimplemented, "NotAcceptable",
           "only the following media types are accepted: " + std::string(supported)};
 }
-Status unsupported_media_type(std::string_view got, std::string_view supported) {
+Status unsupported_media_type(std::string_view supported) {
   return {Code::Unimplemented, "UnsupportedMediaType",
-          "the body of the request was in an unknown format (" + std::string(got) +
-              ") - accepted media types include: " + std::string(supported)};
+          "the body of the request was in an unknown format - accepted media types include: " +
+              std::string(supported)};
 }
 Status no_such_path() {
   return {Code::NotFound, "the server could not find the requested resource"};

@@ -54,7 +54,7 @@ base::Status invalid_field(const StatusSubject& s, std::string reason, std::stri
 base::Status expired(std::string_view message);
 base::Status method_not_allowed(std::string_view what);
 base::Status not_acceptable(std::string_view supported);
-base::Status unsupported_media_type(std::string_view got, std::string_view supported);
+base::Status unsupported_media_type(std::string_view supported);
 /// 404 of a path that leads nowhere.
 base::Status no_such_path();
 

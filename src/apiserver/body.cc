@@ -41,7 +41,7 @@ Result<Json> read_body(const net::Request& request) {
   const bool is_json =
       type.empty() || type == "application/json" || type == "application/json-patch+json" ||
       type == "application/merge-patch+json" || type == "application/strategic-merge-patch+json";
-  if (!is_json) return unsupported_media_type(type, "application/json, application/yaml");
+  if (!is_json) return unsupported_media_type("application/json, application/yaml");
   Result<Json> value = Json::parse(request.body);
   if (!value.ok()) {
     return bad_request("the object provided is unrecognized: json parse error: " +

@@ -25,7 +25,7 @@ Result<Json> wanted_scale(const Call& call, const Json& body, const Json& presen
   const std::string type = media_type(call.request.headers.get("Content-Type"));
   if (type == "application/json-patch+json") return api::json_patch(present, body);
   if (type == "application/merge-patch+json") return api::merge_patch(present, body);
-  return unsupported_media_type(type, "application/json-patch+json, application/merge-patch+json");
+  return unsupported_media_type("application/json-patch+json, application/merge-patch+json");
 }
 }  // namespace
 

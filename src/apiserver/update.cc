@@ -134,9 +134,9 @@ Status check_patch_type(const Call& call, const std::string& type) {
     return base::ok();
   }
   return unsupported_media_type(
-      type, std::string("application/json-patch+json, application/merge-patch+json, ") +
-                (has_strategic ? "application/strategic-merge-patch+json, " : "") +
-                "application/apply-patch+yaml");
+      std::string("application/json-patch+json, application/merge-patch+json, ") +
+      (has_strategic ? "application/strategic-merge-patch+json, " : "") +
+      "application/apply-patch+yaml");
 }
 
 ObjectName stored_name(const Call& call) {
