@@ -40,7 +40,7 @@ TEST(ApiServer, RefusesBadInputAndStoresNothing) {
       {"{", "application/json", "400 BadRequest", "json parse error"},
       {"a: [", "application/yaml", "400 BadRequest", "YAML"},
       {"x", "application/vnd.kubernetes.protobuf", "400 BadRequest", "protobuf"},
-      {"x", "application/cbor", "415 UnsupportedMediaType", "application/cbor"},
+      {"x", "application/cbor", "415 UnsupportedMediaType", "application/yaml"},
       {R"({"kind":"Service","apiVersion":"v1","metadata":{"name":"a"}})", "", "400 BadRequest",
        "Service"},
       {R"({"kind":"Pod","apiVersion":"v1","metadata":{"name":"A_b"},"spec":{"containers":[{"name":"c","image":"i"}]}})",

@@ -109,6 +109,8 @@ class OsConnection final : public world::Connection {
       if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
       if (n < 0) {
         is_broken_ = true;
+        // Told once, to whoever comes first: a read behind it would see an orderly end.
+        was_reset_ = was_reset_ || errno == ECONNRESET;
         break;
       }
       written += static_cast<size_t>(n);
@@ -172,8 +174,9 @@ class OsConnection final : public world::Connection {
       const ssize_t n = ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
       if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
       if (n <= 0) {
+        const int why = n < 0 ? errno : was_reset_ ? ECONNRESET : 0;
         end(events,
-            n == 0 ? base::ok() : errno_status("connection to " + peer_.to_string(), errno));
+            why == 0 ? base::ok() : errno_status("connection to " + peer_.to_string(), why));
         return;
       }
       if (events.on_data) events.on_data({buffer.data(), static_cast<size_t>(n)});
@@ -203,6 +206,7 @@ class OsConnection final : public world::Connection {
   bool is_finishing_ = false;
   bool has_ended_ = false;
   bool is_broken_ = false;
+  bool was_reset_ = false;
   std::shared_ptr<char> alive_ = std::make_shared<char>();
   world::Timer confirmation_;
   Loop::Watch watch_;  ///< last: ends before the descriptor is closed
