@@ -56,6 +56,12 @@ run_all_else() {
   else
     note failed sim.planted "run tests/planted/run.py"
   fi
+  # A bug that a unit test finds says nothing about the simulation.
+  if run_shown "Asking the unit tests about the same bugs" /usr/bin/python3 -B tests/planted/run.py --unit; then
+    note passed unit.planted
+  else
+    note failed unit.planted "a unit test finds a planted bug: plant a subtler one; tests/planted/run.py --unit"
+  fi
 
   if clang-format-19 --version >/dev/null 2>&1 && ! (verb_format --check) >/dev/null 2>&1; then
     note failed format "run ./dev format"
