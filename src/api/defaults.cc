@@ -155,8 +155,6 @@ void default_node(Json& node) {
   set_absent(status, "allocatable", capacity);
 }
 
-constexpr const char* kRbacGroup = "rbac.authorization.k8s.io";
-
 void default_role_binding(Json& binding) {
   Json& reference = binding.child("roleRef");
   if (!reference.is_object()) reference = Json::object();

@@ -174,7 +174,7 @@ std::vector<ResourceInfo> builtin_resources() {
   all.back().has_generation = true;
 
   for (const auto& [kind, plural, singular, is_namespaced] : kRbac) {
-    all.push_back(make("rbac.authorization.k8s.io", "v1", kind, plural, singular, {},
+    all.push_back(make(kRbacGroup, "v1", kind, plural, singular, {},
                        "io.k8s.api.rbac.v1." + std::string(kind)));
     all.back().is_namespaced = is_namespaced;
     all.back().name_pattern = "path";

@@ -23,6 +23,9 @@ class Definition;
 struct Version;
 }  // namespace custom
 
+/// The group of roles and their bindings.
+inline constexpr std::string_view kRbacGroup = "rbac.authorization.k8s.io";
+
 /// group "" is core; api_version() of core is "v1", else "batch/v1".
 struct GroupVersionKind {
   std::string group;

@@ -3,14 +3,13 @@
 #include <algorithm>
 
 #include "api/names.h"
+#include "api/registry.h"
 #include "api/validate_kinds.h"
 
 namespace pelton::api {
 namespace {
 
 using base::Json;
-
-constexpr std::string_view kGroup = "rbac.authorization.k8s.io";
 
 void check_rules(Findings& findings, const Json& rules, bool is_namespaced) {
   size_t index = 0;
@@ -53,8 +52,8 @@ void check_subject(Findings& findings, const Path& path, const Json& subject, bo
       findings.required(path / "namespace");
     }
   } else if (kind == "User" || kind == "Group") {
-    if (subject["apiGroup"].as_string() != kGroup) {
-      findings.not_supported(path / "apiGroup", subject["apiGroup"], {kGroup});
+    if (subject["apiGroup"].as_string() != kRbacGroup) {
+      findings.not_supported(path / "apiGroup", subject["apiGroup"], {kRbacGroup});
     }
   } else {
     findings.not_supported(path / "kind", kind, {"ServiceAccount", "User", "Group"});
@@ -66,8 +65,8 @@ void check_binding(Findings& findings, const Json& binding, bool is_namespaced) 
   if (is_namespaced) role_kinds.push_back("Role");
   const Path role("roleRef");
   const Json& reference = binding["roleRef"];
-  if (reference["apiGroup"].as_string() != kGroup) {
-    findings.not_supported(role / "apiGroup", reference["apiGroup"].as_string(), {kGroup});
+  if (reference["apiGroup"].as_string() != kRbacGroup) {
+    findings.not_supported(role / "apiGroup", reference["apiGroup"].as_string(), {kRbacGroup});
   }
   const std::string& kind = reference["kind"].as_string();
   if (std::find(role_kinds.begin(), role_kinds.end(), kind) == role_kinds.end()) {

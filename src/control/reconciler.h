@@ -2,8 +2,9 @@
 // A controller as a pure function: from what is known to what is to be done.
 //
 // A Reconciler says which kinds it watches and which of its keys an object concerns; for a key it
-// looks at the cache and returns a Plan. It keeps no state, does no I/O and reads no clock: any
-// number of calls with any staleness must converge. The Driver does the rest:
+// looks at the cache and returns a Plan. It keeps no state (NodeLifecycleReconciler alone remembers
+// when somebody was heard of, and says why), does no I/O and reads no clock: any number of calls
+// with any staleness must converge. The Driver does the rest:
 //   - a key is reconciled once after start and after each change of an object that maps to it;
 //   - never twice at once, and not before the cache shows the key's own former writes;
 //   - after a failed command again, later and later.
