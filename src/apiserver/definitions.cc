@@ -232,11 +232,14 @@ void start_definitions(const CorePtr& core) {
   sweep_soon(core);
 }
 
+namespace {
+/// Once: an update may be tried again.
 void warn(Call& call, const std::string& text) {
   if (std::find(call.warnings.begin(), call.warnings.end(), text) == call.warnings.end()) {
     call.warnings.push_back(text);
   }
 }
+}  // namespace
 
 void admit_definition(const CorePtr& core, Call& call, Json& object) {
   if (!is_definitions(*call.resource) || call.is_status()) return;

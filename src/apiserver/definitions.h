@@ -19,7 +19,4 @@ void admit_definition(const CorePtr& core, Call& call, base::Json& object);
 /// How many objects of custom kinds the namespace still has.
 size_t count_custom_objects(const CorePtr& core, const std::string& ns);
 
-/// Adds a warning, once.
-void warn(Call& call, const std::string& text);
-
 }  // namespace pelton::apiserver
