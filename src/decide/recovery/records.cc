@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "decide/recovery/records.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <utility>
+
+#include "api/object.h"
+
+namespace pelton::decide::recovery {
+namespace {
+
+using base::Json;
+
+template <typename E>
+using Names = std::vector<std::pair<E, const char*>>;
+
+const Names<Generation::Phase>& phases() {
+  using enum Generation::Phase;
+  static const Names<Generation::Phase> all = {
+      {Running, "Running"}, {Finished, "Finished"}, {Failed, "Failed"}, {Waiting, "Waiting"}};
+  return all;
+}
+
+const Names<WorkerState>& states() {
+  using enum WorkerState;
+  static const Names<WorkerState> all = {
+      {Starting, "Starting"}, {Running, "Running"}, {Succeeded, "Succeeded"},
+      {Exited, "Exited"},     {Raised, "Raised"},   {Hung, "Hung"},
+      {Slow, "Slow"}};
+  return all;
+}
+
+const Names<PodReport::Stage>& stages() {
+  using enum PodReport::Stage;
+  static const Names<PodReport::Stage> all = {{Joined, "Joined"},
+                                              {Running, "Running"},
+                                              {Stopped, "Stopped"},
+                                              {Succeeded, "Succeeded"},
+                                              {Refused, "Refused"}};
+  return all;
+}
+
+template <typename E>
+const char* name_in(const Names<E>& all, E value) {
+  for (const auto& [each, name] : all) {
+    if (each == value) return name;
+  }
+  return "";
+}
+
+template <typename E>
+base::Result<E> value_in(const Names<E>& all, const Json& json, std::string_view field) {
+  std::string allowed;
+  for (const auto& [each, name] : all) {
+    if (json.as_string() == name) return each;
+    allowed += (allowed.empty() ? "" : ", ") + std::string(name);
+  }
+  return base::invalid_argument(
+      fmt::format("{}: \"{}\" is none of {}", field, json.as_string(), allowed));
+}
+
+base::Result<base::Instant> time_in(const Json& json, std::string_view field) {
+  if (json.is_null()) return base::Instant();
+  base::Result<base::Instant> time = base::parse_time(json.as_string());
+  if (!time.ok())
+    return base::invalid_argument(fmt::format("{}: {}", field, time.error().message()));
+  return time;
+}
+
+/// An integer from `least` to what an int holds.
+base::Result<int> count_in(const Json& json, int least, std::string_view field) {
+  const int64_t value = json.as_int(least);
+  if ((!json.is_null() && !json.is_int()) || value < least || value > 1'000'000) {
+    return base::invalid_argument(
+        fmt::format("{}: must be an integer from {} to 1000000", field, least));
+  }
+  return static_cast<int>(value);
+}
+
+void put_time(Json& json, const char* name, base::Instant time) {
+  if (time != base::Instant()) json.set(name, base::format_micro_time(time));
+}
+
+void put_text(Json& json, const char* name, const std::string& text) {
+  if (!text.empty()) json.set(name, text);
+}
+
+Json to_json(const WorkerReport& worker) {
+  Json json = Json::object({{"rank", worker.rank}, {"state", state_name(worker.state)}});
+  if (worker.exit_code) json.set("exitCode", *worker.exit_code);
+  if (worker.signal) json.set("signal", *worker.signal);
+  put_text(json, "cause", worker.cause);
+  put_text(json, "detail", worker.detail);
+  put_text(json, "phase", worker.phase);
+  if (worker.step >= 0) json.set("step", worker.step);
+  put_time(json, "since", worker.since);
+  return json;
+}
+
+base::Result<WorkerReport> worker_of(const Json& json, const std::string& field) {
+  WorkerReport worker;
+  PELTON_ASSIGN(worker.rank, count_in(json["rank"], 0, field + ".rank"));
+  PELTON_ASSIGN(worker.state, value_in(states(), json["state"], field + ".state"));
+  if (json["exitCode"].is_int()) worker.exit_code = static_cast<int>(json["exitCode"].as_int());
+  if (json["signal"].is_int()) worker.signal = static_cast<int>(json["signal"].as_int());
+  worker.cause = json["cause"].as_string();
+  worker.detail = json["detail"].as_string();
+  worker.phase = json["phase"].as_string();
+  worker.step = json["step"].as_int(-1);
+  PELTON_ASSIGN(worker.since, time_in(json["since"], field + ".since"));
+  return worker;
+}
+
+base::Result<Member> member_of(const Json& json, const std::string& field) {
+  Member member;
+  member.pod = json["pod"].as_string();
+  member.pod_uid = json["podUID"].as_string();
+  member.node = json["node"].as_string();
+  member.address = json["address"].as_string();
+  if (member.pod_uid.empty()) return base::invalid_argument(field + ".podUID: required");
+  PELTON_ASSIGN(member.ranks,
+                count_in(json["ranks"].is_null() ? Json(1) : json["ranks"], 1, field + ".ranks"));
+  return member;
+}
+
+}  // namespace
+
+int Generation::world_size() const {
+  return first_rank_of(members.size());
+}
+
+std::optional<size_t> Generation::index_of(std::string_view pod_uid) const {
+  for (size_t i = 0; i < members.size(); ++i) {
+    if (members[i].pod_uid == pod_uid) return i;
+  }
+  return std::nullopt;
+}
+
+int Generation::first_rank_of(size_t index) const {
+  int rank = 0;
+  for (size_t i = 0; i < index; ++i) rank += members[i].ranks;
+  return rank;
+}
+
+int Generation::port_from(int base_port) const {
+  return base_port + static_cast<int>(number % 64);
+}
+
+const char* phase_name(Generation::Phase phase) {
+  return name_in(phases(), phase);
+}
+
+Json to_json(const Generation& generation) {
+  Json::Array members;
+  for (const Member& member : generation.members) {
+    Json json = Json::object({{"podUID", member.pod_uid}, {"ranks", member.ranks}});
+    put_text(json, "pod", member.pod);
+    put_text(json, "node", member.node);
+    put_text(json, "address", member.address);
+    members.push_back(std::move(json));
+  }
+  Json json = Json::object({{"number", generation.number},
+                            {"jobUID", generation.job_uid},
+                            {"phase", phase_name(generation.phase)},
+                            {"members", std::move(members)}});
+  put_text(json, "reason", generation.reason);
+  put_time(json, "began", generation.began);
+  return json;
+}
+
+base::Result<Generation> generation_of(const Json& json) {
+  if (!json.is_object()) return base::invalid_argument("a generation: must be an object");
+  Generation generation;
+  generation.number = json["number"].as_int(-1);
+  if (generation.number < 1) return base::invalid_argument("number: must be 1 or more");
+  generation.job_uid = json["jobUID"].as_string();
+  generation.reason = json["reason"].as_string();
+  PELTON_ASSIGN(generation.phase, value_in(phases(), json["phase"], "phase"));
+  PELTON_ASSIGN(generation.began, time_in(json["began"], "began"));
+  for (size_t i = 0; i < json["members"].size(); ++i) {
+    PELTON_ASSIGN(Member member, member_of(json["members"][i], fmt::format("members[{}]", i)));
+    if (generation.index_of(member.pod_uid)) {
+      return base::invalid_argument(fmt::format("members[{}].podUID: twice", i));
+    }
+    generation.members.push_back(std::move(member));
+  }
+  return generation;
+}
+
+const char* state_name(WorkerState state) {
+  return name_in(states(), state);
+}
+
+bool is_failure(WorkerState state) {
+  return state == WorkerState::Exited || state == WorkerState::Raised || state == WorkerState::Hung;
+}
+
+const char* stage_name(PodReport::Stage stage) {
+  return name_in(stages(), stage);
+}
+
+Json to_json(const PodReport& report) {
+  Json::Array workers;
+  for (const WorkerReport& worker : report.workers) workers.push_back(to_json(worker));
+  Json json = Json::object({{"generation", report.generation},
+                            {"stage", stage_name(report.stage)},
+                            {"ranks", report.ranks},
+                            {"parked", report.parked},
+                            {"workers", std::move(workers)}});
+  put_text(json, "detail", report.detail);
+  for (const auto& [phase, seconds] : report.phase_seconds)
+    json.child("phaseSeconds").set(phase, seconds);
+  if (report.first_step >= 0) json.set("firstStep", report.first_step);
+  if (report.last_step >= 0) json.set("lastStep", report.last_step);
+  put_time(json, "firstStepAt", report.first_step_at);
+  put_time(json, "lastStepAt", report.last_step_at);
+  return json;
+}
+
+base::Result<PodReport> pod_report_of(const Json& json) {
+  if (!json.is_object()) return base::invalid_argument("a report: must be an object");
+  PodReport report;
+  report.generation = json["generation"].as_int(0);
+  report.parked = json["parked"].as_bool();
+  report.detail = json["detail"].as_string();
+  report.first_step = json["firstStep"].as_int(-1);
+  report.last_step = json["lastStep"].as_int(-1);
+  PELTON_ASSIGN(report.stage, value_in(stages(), json["stage"], "stage"));
+  PELTON_ASSIGN(report.ranks,
+                count_in(json["ranks"].is_null() ? Json(1) : json["ranks"], 1, "ranks"));
+  PELTON_ASSIGN(report.first_step_at, time_in(json["firstStepAt"], "firstStepAt"));
+  PELTON_ASSIGN(report.last_step_at, time_in(json["lastStepAt"], "lastStepAt"));
+  for (size_t i = 0; i < json["workers"].size(); ++i) {
+    PELTON_ASSIGN(WorkerReport worker,
+                  worker_of(json["workers"][i], fmt::format("workers[{}]", i)));
+    report.workers.push_back(std::move(worker));
+  }
+  for (const Json::Member& phase : json["phaseSeconds"].members()) {
+    report.phase_seconds[phase.name] = phase.value.as_double();
+  }
+  return report;
+}
+
+PodReport report_in(const Json& pod) {
+  for (const Json& condition : pod.at("status.conditions").items()) {
+    if (condition["type"].as_string() != kWorkersCondition) continue;
+    const base::Result<Json> json = Json::parse(condition["message"].as_string());
+    if (!json.ok()) return {};
+    base::Result<PodReport> report = pod_report_of(*json);
+    return report.ok() ? *std::move(report) : PodReport();
+  }
+  return {};
+}
+
+}  // namespace pelton::decide::recovery

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "decide/recovery/records.h"
+
+#include <gtest/gtest.h>
+
+namespace pelton::decide::recovery {
+namespace {
+
+using base::Instant;
+using base::Json;
+
+Generation a_generation() {
+  Generation generation;
+  generation.number = 65;
+  generation.job_uid = "job";
+  generation.members = {{"a", "uid-a", "node-1", "10.0.0.1", 2},
+                        {"b", "uid-b", "node-2", "10.0.0.2", 1}};
+  generation.reason = "rank 1 was killed";
+  generation.began = Instant::from_unix_ns(1'700'000'000'123'456'000);
+  return generation;
+}
+
+TEST(Records, RanksArePositionsInTheMembership) {
+  const Generation generation = a_generation();
+  EXPECT_EQ(generation.world_size(), 3);
+  EXPECT_EQ(generation.index_of("uid-b"), 1U);
+  EXPECT_EQ(generation.first_rank_of(1), 2);
+  EXPECT_FALSE(generation.index_of("uid-c")) << "a spare";
+  EXPECT_EQ(generation.port_from(29500), 29501);
+}
+
+TEST(Records, AGenerationComesBack) {
+  const base::Result<Generation> back = generation_of(to_json(a_generation()));
+  ASSERT_TRUE(back.ok()) << back.error().message();
+  EXPECT_EQ(*back, a_generation());
+}
+
+TEST(Records, AReportComesBack) {
+  PodReport report;
+  report.generation = 3;
+  report.stage = PodReport::Stage::Stopped;
+  report.ranks = 2;
+  report.parked = true;
+  report.detail = "because";
+  report.workers = {{.rank = 4, .state = WorkerState::Running, .step = 7, .phase = "step"},
+                    {.rank = 5,
+                     .state = WorkerState::Exited,
+                     .exit_code = {},
+                     .signal = 9,
+                     .cause = "SIGKILL",
+                     .detail = "killed",
+                     .step = 0,
+                     .phase = "compile",
+                     .since = Instant::from_unix_ns(1'700'000'000'000'001'000)}};
+  report.phase_seconds = {{"compile", 1.5}, {"step", 0.25}};
+  report.first_step = 0;
+  report.last_step = 7;
+  report.first_step_at = Instant::from_unix_seconds(10);
+  report.last_step_at = Instant::from_unix_seconds(20);
+  const base::Result<PodReport> back = pod_report_of(to_json(report));
+  ASSERT_TRUE(back.ok()) << back.error().message();
+  EXPECT_EQ(*back, report);
+
+  const Json pod = Json::object(
+      {{"status", Json::object({{"conditions", Json::array({Json::object(
+                                                   {{"type", kWorkersCondition},
+                                                    {"message", to_json(report).dump()}})})}})}});
+  EXPECT_EQ(report_in(pod), report);
+  EXPECT_EQ(report_in(Json::object()), PodReport());
+}
+
+TEST(Records, WhatIsWrongIsNamed) {
+  const auto says = [](const Json& json) {
+    const base::Result<Generation> generation = generation_of(json);
+    return generation.ok() ? "" : generation.error().message();
+  };
+  Json json = to_json(a_generation());
+  json.set("number", 0);
+  EXPECT_EQ(says(json), "number: must be 1 or more");
+  json.set("number", 1);
+  json.set("phase", "Sleeping");
+  EXPECT_EQ(says(json), "phase: \"Sleeping\" is none of Running, Finished, Failed, Waiting");
+  json = to_json(a_generation());
+  json.child("members").push_back(to_json(a_generation())["members"][0]);
+  EXPECT_EQ(says(json), "members[2].podUID: twice");
+  json = Json::object(
+      {{"number", 1}, {"phase", "Running"}, {"members", Json::array({Json::object()})}});
+  EXPECT_EQ(says(json), "members[0].podUID: required");
+  json.set("members", Json::array({Json::object({{"podUID", "a"}, {"ranks", 0}})}));
+  EXPECT_EQ(says(json), "members[0].ranks: must be an integer from 1 to 1000000");
+}
+
+}  // namespace
+}  // namespace pelton::decide::recovery
