@@ -171,7 +171,7 @@ base::Result<std::unique_ptr<world::Listener>> OsNetwork::listen(
     result = ::bind(fd.get(), wanted.get(), wanted.size);
   }
   if (result != 0 || ::listen(fd.get(), kBacklog) != 0) return errno_status(what, errno);
-  world::Address real = local_address(fd.get());
+  world::Address real = wanted.family() == AF_UNIX ? address : local_address(fd.get());
   return std::unique_ptr<world::Listener>(
       std::make_unique<OsListener>(loop_, std::move(fd), std::move(real), std::move(on_accept)));
 }

@@ -228,6 +228,23 @@ TEST_F(NetworkTest, UnixSocketsWorkAndLeaveNoFile) {
   EXPECT_FALSE(world().files.exists(path("s.sock")));
 }
 
+TEST_F(NetworkTest, UnixSocketsMayLieDeepDown) {
+  const std::string directory = path(std::string(100, 'd') + "/" + std::string(100, 'e'));
+  ASSERT_TRUE(world().files.make_directories(directory).ok());
+  const Address address{directory + "/s.sock", 0};
+  connect_pair(address);
+  EXPECT_EQ(listener_->address(), address);
+  server_->start({.on_data = [&](std::string_view) { stop(); }, .on_end = {}, .on_drained = {}});
+  client_->send("x");
+  run();
+  EXPECT_TRUE(world().files.exists(address.host));
+  listener_.reset();
+  EXPECT_FALSE(world().files.exists(address.host));
+  const Status absent =
+      network().listen({path(std::string(200, 'x')) + "/s", 0}, [](auto) {}).status();
+  EXPECT_EQ(absent.code(), Code::NotFound) << absent.message();
+}
+
 TEST_F(NetworkTest, ATakenAddressIsUnavailableAndNamed) {
   connect_pair();
   const auto second = network().listen(listener_->address(), [](auto) {});

@@ -2,6 +2,7 @@
 #include "os/socket.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -10,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -214,20 +216,35 @@ class OsConnection final : public world::Connection {
 
 }  // namespace
 
-base::Result<SocketAddress> to_socket_address(const world::Address& address) {
+namespace {
+
+base::Result<SocketAddress> to_unix_address(const std::string& path) {
   SocketAddress out;
-  if (address.host.starts_with('/')) {
-    sockaddr_un unix_address{};
-    if (address.host.size() >= sizeof unix_address.sun_path) {
-      return base::invalid_argument("the path of the Unix socket " + address.host +
-                                    " is too long: at most 107 bytes");
+  sockaddr_un address{};
+  std::string name = path;
+  if (name.size() >= sizeof address.sun_path) {
+    const size_t slash = path.rfind('/');
+    const std::string directory = path.substr(0, std::max<size_t>(slash, 1));
+    out.directory =
+        std::make_shared<Fd>(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!out.directory->is_open()) return errno_status("the Unix socket " + path, errno);
+    name = "/proc/self/fd/" + std::to_string(out.directory->get()) + path.substr(slash);
+    if (name.size() >= sizeof address.sun_path) {
+      return base::invalid_argument("the name of the Unix socket " + path + " is too long");
     }
-    unix_address.sun_family = AF_UNIX;
-    std::memcpy(unix_address.sun_path, address.host.data(), address.host.size());
-    out.size = sizeof unix_address;
-    std::memcpy(&out.storage, &unix_address, out.size);
-    return out;
   }
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, name.data(), name.size());
+  out.size = sizeof address;
+  std::memcpy(&out.storage, &address, out.size);
+  return out;
+}
+
+}  // namespace
+
+base::Result<SocketAddress> to_socket_address(const world::Address& address) {
+  if (address.host.starts_with('/')) return to_unix_address(address.host);
+  SocketAddress out;
   sockaddr_in v4{};
   if (::inet_pton(AF_INET, address.host.c_str(), &v4.sin_addr) == 1) {
     v4.sin_family = AF_INET;

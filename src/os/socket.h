@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "os/fd.h"
 #include "os/loop.h"
 #include "world/network.h"
 
@@ -14,11 +15,14 @@ namespace pelton::os {
 struct SocketAddress {
   sockaddr_storage storage{};
   socklen_t size = 0;
+  /// Of a Unix socket whose path does not fit: the address goes through this descriptor.
+  std::shared_ptr<Fd> directory;
   const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
   int family() const { return storage.ss_family; }
 };
 
-/// InvalidArgument: neither an IP literal nor a path that fits a Unix socket.
+/// InvalidArgument: neither an IP literal nor an absolute path. NotFound: a path of more than 107
+/// bytes in a directory that is not there.
 base::Result<SocketAddress> to_socket_address(const world::Address& address);
 /// "unix" for a Unix socket without a name.
 world::Address from_socket_address(const SocketAddress& address);
