@@ -31,7 +31,11 @@ PodWorker::PodWorker(AgentContext& context, PodRecord record, std::function<void
       removed_(std::move(removed)),
       sandbox_(context, paths_, record_),
       wake_(context.world.timers),
-      status_retry_(context.world.timers) {
+      // The next status builds upon the transition times that are stored.
+      status_writer_(
+          context.client, context.world,
+          [this](const Json& stored) { record_.pod.set("status", stored["status"]); },
+          [this] { sync_soon(); }) {
   observed_.start_time = record_.start_time;
   if (record_.is_rejected) {
     observed_.rejection = {record_.rejection_reason, record_.rejection_message};
@@ -170,7 +174,7 @@ void PodWorker::sync() {
     if (alive.expired()) return;
   }
   // Where an action changed something at once, what is known of the status is already old.
-  if (!observed_.is_gone && !is_sync_posted_) push_status();
+  if (!observed_.is_gone && !is_sync_posted_) status_writer_.push(record_.pod, status());
 }
 
 void PodWorker::observe() {
@@ -460,7 +464,7 @@ void PodWorker::stop_container(const std::string& name, bool is_kill) {
 
 void PodWorker::delete_from_api() {
   // The final status first: who waits for the pod's end reads it there.
-  if (is_deleting_ || is_pushing_ || pushed_ != status()) return;
+  if (is_deleting_ || !status_writer_.has_stored(status())) return;
   is_deleting_ = true;
   client::DeleteOptions options{.uid = api::uid_of(record_.pod), .grace_period_seconds = 0};
   context_.client.remove(
@@ -521,38 +525,6 @@ Json PodWorker::status() const {
            observed_.sandbox == Sandbox::None && containers_.empty() ? "" : record_.address,
        .start_time = record_.start_time,
        .now = context_.world.clock.now()});
-}
-
-void PodWorker::push_status() {
-  if (is_pushing_ || status_retry_.is_pending()) return;
-  Json wanted = status();
-  if (wanted == pushed_) return;
-  // Nothing new for the API either: after an agent's restart, for instance.
-  is_pushing_ = true;
-  const Json patch = Json::object(
-      {{"metadata", Json::object({{"uid", api::uid_of(record_.pod)}})}, {"status", wanted}});
-  context_.client.patch(
-      {"Pod", api::namespace_of(record_.pod), api::name_of(record_.pod)}, client::PatchType::Merge,
-      patch, "status", [this, wanted, alive = std::weak_ptr(alive_)](base::Result<Json> result) {
-        if (alive.expired()) return;
-        is_pushing_ = false;
-        const base::Code code = result.status().code();
-        if (result.ok()) {
-          pushed_ = wanted;
-          // The next status builds upon the transition times that were stored now.
-          if (api::uid_of(*result) == api::uid_of(record_.pod)) {
-            record_.pod.set("status", (*result)["status"]);
-          }
-          sync_soon();
-        } else if (code == base::Code::NotFound || code == base::Code::Conflict) {
-          pushed_ = wanted;  // another pod has the name, or none: the informer will tell
-          sync_soon();
-        } else {
-          context_.world.log.warning("pod.status", {{"pod", api::name_of(record_.pod)},
-                                                    {"error", result.status().to_string()}});
-          status_retry_.start(kRetry, [this] { sync(); });
-        }
-      });
 }
 
 void PodWorker::event(bool is_warning, const std::string& reason, const std::string& message,

@@ -15,6 +15,7 @@
 #include "agent/container_run.h"
 #include "agent/pod_record.h"
 #include "agent/pod_sandbox.h"
+#include "agent/status_writer.h"
 #include "world/timers.h"
 
 namespace pelton::agent {
@@ -86,7 +87,6 @@ class PodWorker {
   void remove_all_cgroups();
   void remove_state();
   void delete_from_api();
-  void push_status();
   void event(bool is_warning, const std::string& reason, const std::string& message,
              const std::string& container = "");
   void give_back();
@@ -99,11 +99,10 @@ class PodWorker {
   PodObserved observed_;
   PodDecision decision_;
   std::map<std::string, Container> containers_;
-  world::Timer wake_, status_retry_;
+  world::Timer wake_;
+  StatusWriter status_writer_;
   bool is_known_to_api_ = false;
   bool is_sync_posted_ = false;
-  base::Json pushed_;  ///< the status that the API has taken last
-  bool is_pushing_ = false;
   bool is_deleting_ = false;
   bool is_removing_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
