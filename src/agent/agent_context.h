@@ -2,6 +2,7 @@
 // What the parts of one node agent share.
 #pragma once
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "agent/container_record.h"
 #include "agent/device_ledger.h"
 #include "agent/event_recorder.h"
+#include "agent/job_memory.h"
 #include "agent/object_watches.h"
 #include "agent/park.h"
 #include "agent/pod_lifecycle.h"
@@ -50,6 +52,7 @@ struct AgentContext {
   ObjectWatches objects;
   Cgroups cgroups;
   Slots starts;  ///< AgentOptions::parallel_starts
+  std::unique_ptr<JobMemory> job_memory;
 };
 
 }  // namespace pelton::agent

@@ -114,7 +114,12 @@ void NodeAgent::start(std::function<void(base::Status)> started) {
             .objects = ObjectWatches(client_, world_.timers, world_.log, rng("objects")),
             .cgroups = Cgroups(world_.files, cluster_network_of(options_.data_directory).name +
                                                  "-" + options_.machine.node_name),
-            .starts = Slots(options_.parallel_starts, world_.timers)});
+            .starts = Slots(options_.parallel_starts, world_.timers),
+            .job_memory = nullptr});
+        // Pages count where they are written, in a pod's limits; this bounds what a job may leave.
+        context_->job_memory =
+            std::make_unique<JobMemory>(world_, context_->objects, options_.node_directory(),
+                                        options_.machine.type.memory.value() / 2);
         if (const std::string& problem = context_->cgroups.problem(); !problem.empty()) {
           world_.log.warning("node.limits", {{"not_enforced", problem}});
         }
@@ -123,6 +128,7 @@ void NodeAgent::start(std::function<void(base::Status)> started) {
                                               [this] { return running_containers(); });
         meter_->start();
         adopt_pods();
+        context_->job_memory->adopt();
         const base::Status listening = listen();
         if (!listening.ok()) return started(listening);
         begin();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/object_watches.h"
 
+#include <utility>
 #include <vector>
 
 #include "client/informer.h"
@@ -12,41 +13,53 @@ class ObjectWatches::Watched {
  public:
   Watched(client::Client& client, world::Timers& timers, base::Log& log, base::Rng rng,
           const client::ObjectKey& key)
-      : timers_(timers),
+      : key_(key),
+        tell_(timers),
         informer_(
             client, cache_, timers, log, rng, key.kind,
             {.namespace_name = key.namespace_name, .field_selector = "metadata.name=" + key.name}) {
     cache_.subscribe(
-        [this, key](std::string_view, const base::Json* before, const base::Json* after) {
+        [this](std::string_view kind, const base::Json* before, const base::Json* after) {
           const base::Json* object = after != nullptr ? after : before;
-          if (object == nullptr || client::key_of(*object) != key) return;
-          tell(after == nullptr ? 0 : client::revision_of(*after));
+          const bool is_first_list = object == nullptr && kind == key_.kind;
+          if (is_first_list || (object != nullptr && client::key_of(*object) == key_)) tell_soon();
         });
     informer_.start();
   }
 
   void add(const std::shared_ptr<Changed>& listener) {
-    listeners_.emplace_back(listener);
-    if (revision_ != 0) post(listener, revision_);
+    listeners_.push_back({listener, false});
+    if (cache_.is_synced(key_.kind)) tell_soon();
   }
 
  private:
-  void tell(uint64_t revision) {
-    revision_ = revision;
-    std::erase_if(listeners_, [](const auto& listener) { return listener.expired(); });
-    for (const auto& listener : listeners_) post(listener, revision);
+  struct Listener {
+    std::weak_ptr<Changed> changed;
+    bool is_told = false;
+  };
+  /// Who has been told already is told again only of changes.
+  void tell_soon() {
+    if (!tell_.is_pending()) tell_.start(base::Duration(), [this] { tell(); });
   }
-  void post(const std::weak_ptr<Changed>& listener, uint64_t revision) {
-    timers_.post([listener, revision] {
-      if (const auto held = listener.lock()) (*held)(revision);
-    });
+  void tell() {
+    const base::Json* object = cache_.get(key_.kind, key_.namespace_name, key_.name);
+    const uint64_t revision = object == nullptr ? 0 : client::revision_of(*object);
+    const bool is_new = std::exchange(revision_, revision) != revision;
+    std::vector<std::shared_ptr<Changed>> due;
+    std::erase_if(listeners_, [](const Listener& each) { return each.changed.expired(); });
+    for (Listener& listener : listeners_) {
+      if (!std::exchange(listener.is_told, true) || is_new) due.push_back(listener.changed.lock());
+    }
+    // Last: whoever is told may let go of his handle, and of this with it.
+    for (const auto& changed : due) (*changed)(object);
   }
 
-  world::Timers& timers_;
+  client::ObjectKey key_;
   client::Cache cache_;
+  world::Timer tell_;
   client::Informer informer_;
   uint64_t revision_ = 0;
-  std::vector<std::weak_ptr<Changed>> listeners_;
+  std::vector<Listener> listeners_;
 };
 
 ObjectWatches::Handle ObjectWatches::watch(const client::ObjectKey& key, Changed changed) {

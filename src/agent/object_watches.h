@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tells of changes of single objects (the ConfigMaps and Secrets that pods mount), each watched
-// once however many ask for it.
+// Tells of changes of single objects (the ConfigMaps and Secrets that pods mount, the policies by
+// which their jobs recover), each watched once however many ask for it.
 #pragma once
 #include <functional>
 #include <map>
@@ -22,12 +22,12 @@ class ObjectWatches {
 
   /// Held as long as somebody wants to be told.
   using Handle = std::shared_ptr<void>;
-  /// Gives the revision that the object has now; 0 where it is gone.
-  using Changed = std::function<void(uint64_t revision)>;
+  /// Gives the object as it is now; null where there is none (any more).
+  using Changed = std::function<void(const base::Json* object)>;
 
-  /// Calls `changed` from the loop, never from within, after each change, and once when the first
-  /// state is known and the object is there. Not after the handle is gone. The watch must not
-  /// outlive this.
+  /// Calls `changed` from the loop, never from within, after changes (several may be one call), and
+  /// once when the first state is known, be it that there is no such object. Not after the handle
+  /// is gone. The watch must not outlive this.
   Handle watch(const client::ObjectKey& key, Changed changed);
 
  private:

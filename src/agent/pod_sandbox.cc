@@ -28,15 +28,24 @@ base::Status write_text(world::Files& files, const std::string& path, std::strin
 
 }  // namespace
 
-PodSandbox::PodSandbox(AgentContext& context, const PodPaths& paths, const PodRecord& record)
-    : context_(context), paths_(paths), record_(record), volumes_(context, paths, record) {}
+PodSandbox::PodSandbox(AgentContext& context, const PodPaths& paths, const PodRecord& record,
+                       std::function<void()> supervision_changed)
+    : context_(context),
+      paths_(paths),
+      record_(record),
+      volumes_(context, paths, record),
+      supervision_(context.world, context.objects, *context.job_memory, paths, record.pod,
+                   std::move(supervision_changed)) {}
 
 void PodSandbox::prepare(std::function<void(base::Status)> done) {
   fetch_inputs([this, done = std::move(done)](base::Result<PodInputs> inputs) {
     if (!inputs.ok()) return done(named(inputs.status(), "FailedMount"));
     volumes_.make(*inputs, [this, done](const base::Status& made) {
       if (!made.ok()) return done(named(made, "FailedMount"));
-      attach(done);
+      supervision_.open([this, done](const base::Status& open) {
+        if (!open.ok()) return done(named(open, "FailedMount"));
+        attach(done);
+      });
     });
   });
 }
@@ -55,6 +64,7 @@ void PodSandbox::attach(std::function<void(base::Status)> done) {
 }
 
 void PodSandbox::tear_down(std::function<void(base::Status)> done) {
+  supervision_.close();
   detach_pod(context_.world.processes, context_.network, api::uid_of(record_.pod),
              [this, done = std::move(done), alive = std::weak_ptr(alive_)](base::Status status) {
                if (alive.expired()) return;
@@ -124,6 +134,7 @@ base::Result<ShimOrder> PodSandbox::order_of(const Json& container, int attempt,
       set_variable(env, key, value);
     }
   }
+  supervision_.add_to(spec.mounts, env);
   auto built = build_environment(record_.pod, container, inputs, std::move(env));
   if (!built.ok()) return named(built.status(), "CreateContainerConfigError");
   spec.argv = build_argv(container, *built);

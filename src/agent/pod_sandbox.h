@@ -11,20 +11,26 @@
 #include "agent/container_record.h"
 #include "agent/pod_inputs.h"
 #include "agent/pod_record.h"
+#include "agent/pod_supervision.h"
 #include "agent/pod_volumes.h"
 
 namespace pelton::agent {
 
 class PodSandbox {
  public:
-  /// `record` must outlive it. Callbacks do not come after its end.
-  PodSandbox(AgentContext& context, const PodPaths& paths, const PodRecord& record);
+  /// `record` must outlive it. `supervision_changed`: its condition is another. Callbacks do not
+  /// come after its end.
+  PodSandbox(AgentContext& context, const PodPaths& paths, const PodRecord& record,
+             std::function<void()> supervision_changed);
 
-  /// Volumes, the files of /etc, then the pod's namespaces with its address. May be repeated. An
-  /// error says in its reason() what a kubelet would call it: FailedMount, FailedCreatePodSandBox.
+  /// Volumes, what a supervisor needs, the files of /etc, then the pod's namespaces with its
+  /// address. May be repeated. An error says in its reason() what a kubelet would call it:
+  /// FailedMount, FailedCreatePodSandBox.
   void prepare(std::function<void(base::Status)> done);
   void tear_down(std::function<void(base::Status)> done);
   PodVolumes& volumes() { return volumes_; }
+  PodSupervision& supervision() { return supervision_; }
+  const PodSupervision& supervision() const { return supervision_; }
   /// Whether the namespaces are there, whoever made them.
   bool has_namespaces() const;
 
@@ -47,6 +53,7 @@ class PodSandbox {
   PodPaths paths_;
   const PodRecord& record_;
   PodVolumes volumes_;
+  PodSupervision supervision_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -166,6 +166,7 @@ Json build_pod_status(const Json& pod, const PodObserved& observed, const PodDec
   status.set("conditions",
              pod.at("status.conditions").is_null() ? Json::array() : pod.at("status.conditions"));
   set_conditions(holder, observed, decision, facts.now);
+  if (facts.workers) api::set_condition(holder, *facts.workers, facts.now);
   Json& out = *holder.find_mutable("status");
   out.set("phase", decision.phase);
   out.set("hostIP", facts.host_address);

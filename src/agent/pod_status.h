@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The status that a pod's node writes. Pure.
 #pragma once
+#include <optional>
 #include <string>
 
 #include "agent/pod_lifecycle.h"
+#include "api/object.h"
 #include "base/json.h"
 #include "base/time.h"
 
@@ -14,6 +16,7 @@ struct StatusFacts {
   std::string pod_address;   ///< "" before there is a sandbox
   base::Instant start_time;  ///< when this node first saw the pod
   base::Instant now;
+  std::optional<api::Condition> workers;  ///< what the pod's supervisor says
 };
 
 /// The whole status. Conditions of others (PodScheduled, DisruptionTarget) are taken from the pod;

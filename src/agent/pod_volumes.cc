@@ -150,7 +150,8 @@ void PodVolumes::follow(std::function<void(const base::Status&)> failed) {
   const auto watch = [this](const char* kind, const std::set<std::string>& names) {
     for (const std::string& name : names) {
       const client::ObjectKey key{kind, api::namespace_of(record_.pod), name};
-      watches_.push_back(context_.objects.watch(key, [this, key](uint64_t revision) {
+      watches_.push_back(context_.objects.watch(key, [this, key](const Json* object) {
+        const uint64_t revision = object == nullptr ? 0 : client::revision_of(*object);
         const auto it = shown_.find(key);
         if (it == shown_.end() || it->second != revision) show();
       }));

@@ -29,7 +29,7 @@ PodWorker::PodWorker(AgentContext& context, PodRecord record, std::function<void
       record_(std::move(record)),
       paths_(context.options.node_directory(), api::uid_of(record_.pod)),
       removed_(std::move(removed)),
-      sandbox_(context, paths_, record_),
+      sandbox_(context, paths_, record_, [this] { sync_soon(); }),
       wake_(context.world.timers),
       // The next status builds upon the transition times that are stored.
       status_writer_(
@@ -112,6 +112,7 @@ void PodWorker::adopt_containers() {
   if (containers_.empty() || !sandbox_.has_namespaces()) return;
   observed_.sandbox = Sandbox::Ready;
   follow_volumes();
+  sandbox_.supervision().adopt();
 }
 
 void PodWorker::update(const Json& pod) {
@@ -501,6 +502,7 @@ void PodWorker::remove_all_cgroups() {
 
 void PodWorker::remove_state() {
   if (std::exchange(is_removing_, true)) return;
+  sandbox_.supervision().close();
   give_back();
   remove_all_cgroups();
   // Again, for a pod that an agent left before it was torn down.
@@ -524,7 +526,8 @@ Json PodWorker::status() const {
        .pod_address =
            observed_.sandbox == Sandbox::None && containers_.empty() ? "" : record_.address,
        .start_time = record_.start_time,
-       .now = context_.world.clock.now()});
+       .now = context_.world.clock.now(),
+       .workers = sandbox_.supervision().condition()});
 }
 
 void PodWorker::event(bool is_warning, const std::string& reason, const std::string& message,

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// The memory tier of checkpoints on one node: for each job a directory in RAM that its pods share
+// and that outlives them, and outlives the agent.
+//
+// NODE/jobs/UID/
+//   job.json    who it belongs to: written before the memory is mounted
+//   memory/     a tmpfs; writes beyond the quota get ENOSPC
+//
+// It stays while a pod of the job is here, or the job's RecoveryPolicy still lists the job as
+// unfinished (its next pod may come back here); then it is given back.
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "agent/object_watches.h"
+#include "base/json.h"
+#include "world/world.h"
+
+namespace pelton::agent {
+
+/// A JobSet, and the policy by which it recovers.
+struct SupervisedJob {
+  std::string namespace_name;
+  std::string policy;  ///< name of the RecoveryPolicy
+  std::string uid;     ///< of the JobSet
+};
+
+class JobMemory {
+ public:
+  /// `quota_bytes` is each job's. `objects` must outlive it.
+  JobMemory(world::World world, ObjectWatches& objects, std::string node_directory,
+            int64_t quota_bytes);
+
+  /// Finds what an earlier agent left. Pods that use some say so (use()) within the same turn of
+  /// the loop, and keep it.
+  void adopt();
+
+  /// Held by each pod of the job that is here.
+  using Use = std::shared_ptr<void>;
+  Use use(const SupervisedJob& job);
+  /// Makes the memory; Ok where it is there. Call while a use is held.
+  void prepare(const SupervisedJob& job, std::function<void(base::Status)> done);
+  std::string directory(const std::string& job_uid) const;
+
+ private:
+  struct Entry {
+    SupervisedJob job;
+    std::weak_ptr<void> use;
+    ObjectWatches::Handle watch;
+    bool is_over = false;      ///< by what the policy says now; without word of it: no
+    bool is_removing = false;  ///< then is there no more for a new use
+  };
+  Entry& entry(const SupervisedJob& job);
+  std::string home(const std::string& job_uid) const;
+  void remove_if_due(const std::string& job_uid);
+
+  world::World world_;
+  ObjectWatches& objects_;
+  std::string node_directory_;
+  int64_t quota_bytes_;
+  std::map<std::string, Entry> entries_;  ///< by uid of the job
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+/// The entry of the job in a RecoveryPolicy's status; null where there is none.
+const base::Json& entry_of_job(const base::Json* policy, const std::string& job_uid);
+
+}  // namespace pelton::agent
