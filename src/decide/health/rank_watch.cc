@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "decide/health/rank_watch.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace pelton::decide::health {
+namespace {
+
+using base::Duration;
+using base::Instant;
+
+constexpr Duration kSilent = Duration::milliseconds(250);     ///< then evidence is wanted
+constexpr Duration kStopped = Duration::milliseconds(300);    ///< then a stopped rank is named
+constexpr Duration kLeastLate = Duration::milliseconds(800);  ///< never late before
+constexpr Duration kBlind = Duration::milliseconds(1000);     ///< between two looks: not counted
+constexpr Duration kUnknownIdle = Duration::seconds(300);     ///< NoProgress without a usual time
+constexpr Duration kSlowFor = Duration::seconds(5);           ///< then a straggler is named
+constexpr Duration kSlowByLeast = Duration::milliseconds(2);  ///< a smaller difference is noise
+constexpr int64_t kEnoughSeen = 3;                            ///< ends, before a time is usual
+
+constexpr const char* kPhaseNames[kPhases] = {"none", "start",   "compile",    "step", "eval",
+                                              "save", "restore", "collective", "data", "done"};
+
+/// Phases whose length depends on what they find outside the job, or is different each time.
+bool is_variable(Phase phase) {
+  return phase != Phase::Step && phase != Phase::Collective;
+}
+
+bool is_own_work(Phase phase) {
+  return phase == Phase::Step || phase == Phase::Data;
+}
+
+bool is_watched(Phase phase) {
+  return phase != Phase::None && phase != Phase::Done;
+}
+
+Duration median_of(std::vector<Duration> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+std::string text_of(Duration duration) {
+  return fmt::format("{:.3g} s", duration.to_seconds());
+}
+
+}  // namespace
+
+Phase phase_of(uint32_t number) {
+  return number < kPhases ? static_cast<Phase>(number) : Phase::Step;
+}
+
+const char* phase_name(Phase phase) {
+  return kPhaseNames[static_cast<size_t>(phase)];
+}
+
+std::optional<recovery::WorkerState> state_of(Finding::Kind kind) {
+  switch (kind) {
+    case Finding::Kind::Hung:
+      return recovery::WorkerState::Hung;
+    case Finding::Kind::Slow:
+      return recovery::WorkerState::Slow;
+    case Finding::Kind::Suspected:
+      break;
+  }
+  return std::nullopt;
+}
+
+void RankWatch::begin(const std::vector<int>& ranks, Instant now, bool sees_all_ranks) {
+  settings_.sees_all_ranks = sees_all_ranks;
+  ranks_.clear();
+  for (const int rank : ranks) {
+    ranks_[rank].began = now;
+    ranks_[rank].counted = now;
+  }
+  looked_ = now;
+}
+
+void RankWatch::learn_end(Rank& rank, Phase next, int64_t step, Instant ended) {
+  const Duration lasted = ended - rank.began;
+  if (is_watched(rank.phase)) usual_[static_cast<size_t>(rank.phase)].add(lasted);
+  if (is_own_work(rank.phase)) rank.own = rank.own + lasted;
+  if (step == rank.step && next != Phase::Done) return;
+  if (rank.own > Duration() && rank.step >= 0) {
+    if (rank.recent.size() < kRecent) {
+      rank.recent.push_back(rank.own);
+    } else {
+      rank.recent[rank.next_recent] = rank.own;
+      rank.next_recent = (rank.next_recent + 1) % kRecent;
+    }
+  }
+  rank.own = Duration();
+}
+
+void RankWatch::on_record(int number, Phase phase, int64_t step, Instant began) {
+  const auto found = ranks_.find(number);
+  if (found == ranks_.end()) return;
+  Rank& rank = found->second;
+  if (rank.has_record) learn_end(rank, phase, step, began);
+  if (phase == Phase::Collective) marks_collectives_ = true;
+  rank.has_record = true;
+  rank.phase = phase;
+  rank.step = step;
+  rank.began = rank.counted = began;
+  rank.evidence.reset();
+  rank.stopped_since.reset();
+  rank.idle_since.reset();
+  rank.unanswered_since.reset();
+}
+
+std::vector<int> RankWatch::wants_evidence(Instant now) const {
+  std::vector<int> wanted;
+  for (const auto& [number, rank] : ranks_) {
+    if (rank.phase != Phase::Done && now - rank.began >= kSilent) wanted.push_back(number);
+  }
+  return wanted;
+}
+
+void RankWatch::on_evidence(int number, const Evidence& evidence, Instant now) {
+  const auto found = ranks_.find(number);
+  if (found == ranks_.end()) return;
+  Rank& rank = found->second;
+  if (evidence.state != 'T') {
+    rank.stopped_since.reset();
+  } else if (!rank.stopped_since) {
+    rank.stopped_since = now;
+  }
+  if (rank.evidence && evidence.tcp_retransmits > rank.evidence->tcp_retransmits) {
+    if (!rank.unanswered_since) rank.unanswered_since = now;
+    rank.unanswered_last = now;
+  }
+  // A twentieth of a processor is what idle threads of a framework use. Who waits for a disk is not
+  // idle: how long that may take is not ours to say.
+  const bool is_idle = rank.idle_since && evidence.state != 'D' &&
+                       evidence.disk_bytes == rank.idle_from.disk_bytes &&
+                       evidence.processor_time - rank.idle_from.processor_time <=
+                           (now - *rank.idle_since) / 20 + Duration::milliseconds(20);
+  if (!is_idle) {
+    rank.idle_since = now;
+    rank.idle_from = evidence;
+  }
+  rank.evidence = evidence;
+  rank.evidence_at = now;
+}
+
+void RankWatch::skip_blind_time(Instant now) {
+  const Duration gap = looked_ ? now - *looked_ : Duration();
+  looked_ = now;
+  if (gap <= kBlind) return;
+  for (auto& [number, rank] : ranks_) {
+    rank.counted = std::min(now, rank.counted + gap);
+    // What was seen before says nothing about the time between.
+    rank.stopped_since.reset();
+    rank.idle_since.reset();
+    rank.unanswered_since.reset();
+  }
+}
+
+std::optional<RankWatch::Stall> RankWatch::stall_of(Phase phase) const {
+  const Quantiles& usual = usual_[static_cast<size_t>(phase)];
+  if (!is_watched(phase) || usual.seen() < kEnoughSeen) return std::nullopt;
+  const Duration p99 = usual.quantile(0.99);
+  const Duration late = std::max(kLeastLate, p99 * 5 / 2);
+  const Duration restart = settings_.restart_cost;
+  // A script that marks nothing may save, evaluate or compile in what it calls a step.
+  if (is_variable(phase) || !marks_collectives_) {
+    return Stall{p99, late, std::max({Duration::seconds(60), p99 * 5, restart * 2}),
+                 std::max({Duration::seconds(600), p99 * 20, restart * 10})};
+  }
+  // How long something that is late will still take is about as long as it took so far, where such
+  // times have a heavy tail; so waiting costs more than `restart` soon, and the rest is caution.
+  return Stall{p99, late, std::max({Duration::seconds(5), p99 * 5, restart}),
+               std::max({Duration::seconds(60), p99 * 20, restart * 10})};
+}
+
+bool RankWatch::waits(const Rank& rank, const Look& look) const {
+  if (rank.phase == Phase::Collective) return true;
+  // A script that does not say so waits in its step; only silence of the processor tells.
+  return !marks_collectives_ && rank.phase == Phase::Step && look.is_late(rank) &&
+         rank.idle_since && look.now - *rank.idle_since >= Duration::seconds(1);
+}
+
+RankWatch::Look RankWatch::look_at(Instant now) const {
+  Look look;
+  look.now = now;
+  for (size_t phase = 0; phase < kPhases; ++phase) {
+    look.stalls[phase] = stall_of(static_cast<Phase>(phase));
+  }
+  for (const auto& [number, rank] : ranks_) {
+    const bool is_waiting = waits(rank, look);
+    if (is_waiting) ++look.waiting;
+    if (!is_waiting && is_watched(rank.phase)) ++look.working;
+    if (rank.recent.size() == kRecent) look.own_parts.push_back(median_of(rank.recent));
+  }
+  std::sort(look.own_parts.begin(), look.own_parts.end());
+  look.deadlocked = deadlocked(look);
+  return look;
+}
+
+std::optional<int> RankWatch::deadlocked(const Look& look) const {
+  const auto& stall = look.stalls[static_cast<size_t>(Phase::Collective)];
+  if (!stall || !settings_.sees_all_ranks || look.waiting < ranks_.size()) return std::nullopt;
+  const Duration least = std::max(Duration::seconds(30), stall->idle * 2);
+  std::optional<int> first;
+  for (const auto& [number, rank] : ranks_) {
+    const bool is_idle = rank.idle_since && look.now - *rank.idle_since >= least;
+    if (rank.phase != Phase::Collective || !is_idle) return std::nullopt;
+    if (!first || rank.step < ranks_.at(*first).step) first = number;
+  }
+  return first;
+}
+
+std::optional<Finding> RankWatch::blame(int number, const Rank& rank, const Look& look) const {
+  // Where a script marks its collectives, whoever is in none is waited for, by ranks elsewhere too.
+  const bool is_waited_for =
+      !waits(rank, look) && (look.waiting > 0 || (marks_collectives_ && !settings_.sees_all_ranks));
+  if (!is_waited_for) return std::nullopt;
+  const auto& stall = look.stall_of(rank);
+  const Duration lasted = look.now - rank.counted;
+  const Duration idle = rank.idle_since ? look.now - *rank.idle_since : Duration();
+  if (idle >= (stall ? stall->idle : kUnknownIdle)) {
+    return Finding{
+        number, Finding::Kind::Hung, "NoProgress",
+        fmt::format("{} of step {} since {}, and neither processor nor disk used for {}, "
+                    "while its peers wait for it",
+                    phase_name(rank.phase), rank.step, text_of(lasted), text_of(idle)),
+        rank.counted + (stall ? stall->late : Duration())};
+  }
+  if (stall && lasted >= stall->wait) {
+    return Finding{number, Finding::Kind::Hung, "CostOfWaiting",
+                   fmt::format("{} of step {} since {}, usually at most {}: its peers wait, and "
+                               "to begin again takes {}",
+                               phase_name(rank.phase), rank.step, text_of(lasted),
+                               text_of(stall->p99), text_of(settings_.restart_cost)),
+                   rank.counted + stall->late};
+  }
+  return std::nullopt;
+}
+
+std::optional<Finding> RankWatch::stuck_in_collective(int number, const Rank& rank,
+                                                      const Look& look) const {
+  const auto& stall = look.stall_of(rank);
+  if (!stall || look.working > 0) return std::nullopt;
+  const Instant late_since = rank.counted + stall->late;
+  const Duration patience = std::max(Duration::seconds(10), stall->idle);
+  if (rank.unanswered_since && rank.unanswered_last - *rank.unanswered_since >= patience / 4 &&
+      look.now - *rank.unanswered_since >= patience) {
+    return Finding{number, Finding::Kind::Hung, "Unanswered",
+                   fmt::format("collective of step {} since {}, and what it sends is not answered "
+                               "for {}: TCP segments are sent again",
+                               rank.step, text_of(look.now - rank.counted),
+                               text_of(look.now - *rank.unanswered_since)),
+                   late_since};
+  }
+  if (look.deadlocked == number) {
+    return Finding{number, Finding::Kind::Hung, "Deadlock",
+                   fmt::format("all ranks wait in a collective, this one of step {} since {}, and "
+                               "none uses the processor",
+                               rank.step, text_of(look.now - rank.counted)),
+                   late_since};
+  }
+  return std::nullopt;
+}
+
+std::optional<Finding> RankWatch::hang_of(int number, const Rank& rank, const Look& look) const {
+  if (rank.stopped_since && rank.evidence_at - *rank.stopped_since >= kStopped) {
+    return Finding{number, Finding::Kind::Hung, "Stopped",
+                   fmt::format("stopped by a signal in {} of step {}: SIGCONT would go on",
+                               phase_name(rank.phase), rank.step),
+                   *rank.stopped_since};
+  }
+  if (!rank.has_record || !is_watched(rank.phase)) return std::nullopt;
+  auto hang = rank.phase == Phase::Collective ? stuck_in_collective(number, rank, look)
+                                              : blame(number, rank, look);
+  if (hang || !look.is_late(rank)) return hang;
+  // Who waits is not suspected while there is somebody here that it may wait for.
+  if (waits(rank, look) && look.working > 0) return std::nullopt;
+  const Stall& stall = *look.stall_of(rank);
+  return Finding{number, Finding::Kind::Suspected, "Late",
+                 fmt::format("{} of step {} since {}, usually at most {}", phase_name(rank.phase),
+                             rank.step, text_of(look.now - rank.counted), text_of(stall.p99)),
+                 rank.counted + stall.late};
+}
+
+std::optional<Finding> RankWatch::straggler(int number, Rank& rank, const Look& look) const {
+  if (rank.recent.size() < kRecent || look.own_parts.size() < 2) return std::nullopt;
+  const Duration own = median_of(rank.recent);
+  // The median of the others: a straggler stands behind it, so it is that of all without the last.
+  const Duration theirs = look.own_parts[(look.own_parts.size() - 1) / 2];
+  const bool was_slow = rank.slow_since.has_value();
+  const bool is_slow = own * 2 >= theirs * (was_slow ? 3 : 4) && own - theirs >= kSlowByLeast;
+  if (!is_slow) rank.slow_since.reset();
+  if (is_slow && !was_slow) rank.slow_since = look.now;
+  if (!is_slow || look.now - *rank.slow_since < kSlowFor) return std::nullopt;
+  return Finding{number, Finding::Kind::Slow, "Straggler",
+                 fmt::format("its part of a step takes {}, that of its peers {}", text_of(own),
+                             text_of(theirs)),
+                 *rank.slow_since};
+}
+
+std::vector<Finding> RankWatch::findings(Instant now) {
+  skip_blind_time(now);
+  const Look look = look_at(now);
+  std::vector<Finding> found;
+  for (auto& [number, rank] : ranks_) {
+    auto hang = hang_of(number, rank, look);
+    auto slow = straggler(number, rank, look);
+    if (hang && (hang->kind == Finding::Kind::Hung || !slow)) {
+      found.push_back(*std::move(hang));
+    } else if (slow) {
+      found.push_back(*std::move(slow));
+    }
+  }
+  return found;
+}
+
+}  // namespace pelton::decide::health

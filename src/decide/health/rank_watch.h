@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which of a pod's ranks hang, and which is slower than its peers: from the records of their
+// heartbeat pages and from what the system says about their processes.
+//
+// Time alone makes a suspicion, never an action. A rank is suspected when its phase lasts longer
+// than 2.5 times the 99th percentile of that phase (at least 0.8 s), learned from all ranks here.
+// It is called Hung by evidence:
+//   Stopped      it is stopped by a signal (state T, in samples that are 0.3 s apart)
+//   NoProgress   a peer waits for it in a collective, and it used neither processor nor disk for
+//   long Unanswered   it waits in a collective, nobody here is to blame, and its segments are sent
+//   again Deadlock     all ranks of the job are here, all wait in a collective, none uses the
+//   processor CostOfWaiting  a peer waits for it, and to wait longer costs more than to begin
+//   again: a loop
+//                that holds the interpreter's lock looks busy for ever
+// and Slow where its own part of a step takes twice what its peers' takes. A phase that was never
+// seen to end (the first compilation) has no usual duration, so only Stopped is found in it, and
+// NoProgress after minutes. Steps that are slow on all ranks are nobody's fault.
+//
+// Use: every 100 ms or so hand over the new records (on_record), then the evidence of the ranks
+// that wants_evidence() names (a rank that beat lately needs none), then ask findings(). All times
+// are on one clock of the caller, which may be the monotonic one. Not calling for a while is safe:
+// time in which nobody looked (a stopped supervisor, a suspended machine) does not count.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "decide/health/quantiles.h"
+#include "decide/recovery/records.h"
+
+namespace pelton::decide::health {
+
+/// As numbered in the heartbeat page. A number that is not known counts as Step.
+enum class Phase : uint8_t {
+  None,
+  Start,
+  Compile,
+  Step,
+  Eval,
+  Save,
+  Restore,
+  Collective,
+  Data,
+  Done,
+};
+inline constexpr size_t kPhases = 10;
+Phase phase_of(uint32_t number);
+const char* phase_name(Phase phase);  ///< "collective"
+
+/// What the system says about a worker's process. Totals count from its start.
+struct Evidence {
+  char state = '?';               ///< of its first thread, as in /proc/PID/stat: R S D T t Z X
+  base::Duration processor_time;  ///< of all its threads, user and system
+  int64_t disk_bytes = 0;         ///< read and written, as in /proc/PID/io
+  int64_t tcp_retransmits = 0;    ///< segments sent again, over its sockets; 0 where not known
+};
+
+struct Finding {
+  enum class Kind : uint8_t {
+    Suspected,  ///< longer than usual: look, do not act
+    Hung,       ///< with evidence: act
+    Slow,       ///< a straggler: the controller may act
+  };
+  int rank = 0;
+  Kind kind = Kind::Suspected;
+  std::string cause;    ///< one word: see above; "Late" for Suspected, "Straggler" for Slow
+  std::string detail;   ///< for people, one line, with the numbers
+  base::Instant since;  ///< Suspected and Hung: when it became late; Slow: when it fell behind
+  bool operator==(const Finding&) const = default;
+};
+/// Hung and Slow as a WorkerReport says them; none for a suspicion.
+std::optional<recovery::WorkerState> state_of(Finding::Kind kind);
+
+class RankWatch {
+ public:
+  struct Settings {
+    /// What beginning again takes: measured at the last recovery, or this prior.
+    base::Duration restart_cost = base::Duration::seconds(5);
+    /// Whether every rank of the job is watched here: else the one to blame may be elsewhere.
+    bool sees_all_ranks = false;
+  };
+  RankWatch() : RankWatch(Settings()) {}
+  explicit RankWatch(const Settings& settings) : settings_(settings) {}
+  void set_restart_cost(base::Duration cost) { settings_.restart_cost = cost; }
+
+  /// A new generation, with these ranks here: forgets where they were, keeps what was learned.
+  void begin(const std::vector<int>& ranks, base::Instant now, bool sees_all_ranks);
+  /// It ended, or is being ended.
+  void remove(int rank) { ranks_.erase(rank); }
+  /// A record of its page, in order: a phase began. Those that a successor reads from before its
+  /// own time teach it just the same.
+  void on_record(int rank, Phase phase, int64_t step, base::Instant began);
+
+  /// The ranks whose evidence on_evidence() is to give now: silent for 0.25 s, or waiting.
+  std::vector<int> wants_evidence(base::Instant now) const;
+  void on_evidence(int rank, const Evidence& evidence, base::Instant now);
+
+  /// At most one per rank, by rank. The same finding is given again until it ends.
+  std::vector<Finding> findings(base::Instant now);
+
+  /// The median and 99th percentile of a phase over all ranks; for reports.
+  const Quantiles& usual(Phase phase) const { return usual_[static_cast<size_t>(phase)]; }
+
+ private:
+  static constexpr size_t kRecent = 8;  ///< steps that a straggler is judged by
+  struct Rank {
+    Phase phase = Phase::None;
+    int64_t step = -1;
+    base::Instant began;    ///< of the phase
+    base::Instant counted;  ///< the same, later by the time in which nobody looked
+    bool has_record = false;
+    base::Duration own;                  ///< of this step, outside collectives, so far
+    std::vector<base::Duration> recent;  ///< the same of the last steps, a ring
+    size_t next_recent = 0;
+    std::optional<base::Instant> slow_since;
+
+    std::optional<Evidence> evidence;  ///< the newest
+    base::Instant evidence_at;
+    std::optional<base::Instant> stopped_since;
+    /// Since then it used neither processor nor disk; what it had used by then.
+    std::optional<base::Instant> idle_since;
+    Evidence idle_from;
+    std::optional<base::Instant> unanswered_since;  ///< in this phase, segments were sent again
+    base::Instant unanswered_last;
+  };
+  struct Stall {
+    base::Duration p99;
+    base::Duration late;  ///< longer than this is late
+    base::Duration idle;  ///< what NoProgress takes
+    base::Duration wait;  ///< what CostOfWaiting takes
+  };
+  /// What is the same for all ranks in one look.
+  struct Look {
+    base::Instant now;
+    std::array<std::optional<Stall>, kPhases> stalls;  ///< none where no time is usual
+    size_t waiting = 0;                                ///< ranks that wait for their peers
+    size_t working = 0;                                ///< ranks that peers may wait for
+    std::vector<base::Duration> own_parts;             ///< of a step, by rank, sorted
+    std::optional<int> deadlocked;
+
+    const std::optional<Stall>& stall_of(const Rank& rank) const {
+      return stalls[static_cast<size_t>(rank.phase)];
+    }
+    bool is_late(const Rank& rank) const {
+      return stall_of(rank) && now - rank.counted > stall_of(rank)->late;
+    }
+  };
+
+  void learn_end(Rank& rank, Phase next, int64_t step, base::Instant ended);
+  void skip_blind_time(base::Instant now);
+  Look look_at(base::Instant now) const;
+  std::optional<Stall> stall_of(Phase phase) const;
+  bool waits(const Rank& rank, const Look& look) const;
+  std::optional<int> deadlocked(const Look& look) const;
+  std::optional<Finding> hang_of(int number, const Rank& rank, const Look& look) const;
+  std::optional<Finding> blame(int number, const Rank& rank, const Look& look) const;
+  std::optional<Finding> stuck_in_collective(int number, const Rank& rank, const Look& look) const;
+  std::optional<Finding> straggler(int number, Rank& rank, const Look& look) const;
+
+  Settings settings_;
+  std::map<int, Rank> ranks_;
+  std::array<Quantiles, kPhases> usual_;
+  bool marks_collectives_ = false;  ///< the script says when it waits for its peers
+  std::optional<base::Instant> looked_;
+};
+
+}  // namespace pelton::decide::health
