@@ -34,6 +34,8 @@ struct AgentOptions {
   size_t parallel_starts = 8;
   LifecycleOptions lifecycle;
   LogLimits log_limits;
+  /// Prints the kernel's log as it grows (agent/node_health.h). Empty: nobody looks.
+  std::vector<std::string> kernel_log;
 
   std::string node_directory() const { return data_directory + "/nodes/" + machine.node_name; }
 };

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tells people what happened to a pod: Events of the API, as `kubectl describe` shows them.
+// Tells people what happened to a pod or to the node: Events of the API, as `kubectl describe`
+// shows them.
 //
-// An event that says the same about the same pod again raises the count of the first. Best effort:
-// an event that cannot be written is lost, and nothing waits for it.
+// An event that says the same about the same object again raises the count of the first. Best
+// effort: an event that cannot be written is lost, and nothing waits for it.
 #pragma once
 #include <map>
 #include <string>
@@ -19,8 +20,9 @@ class EventRecorder {
   EventRecorder(client::Client& client, world::Clock& clock, std::string component,
                 std::string host);
 
-  /// `container` may be ""; is_warning: type Warning instead of Normal.
-  void record(const base::Json& pod, bool is_warning, const std::string& reason,
+  /// `object`: a pod (without a kind too), or the Node; the event of a Node stands in the namespace
+  /// "default". `container` may be ""; is_warning: type Warning instead of Normal.
+  void record(const base::Json& object, bool is_warning, const std::string& reason,
               const std::string& message, const std::string& container = "");
 
  private:

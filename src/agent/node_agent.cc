@@ -127,6 +127,9 @@ void NodeAgent::start(std::function<void(base::Status)> started) {
                                               options_.machine.type.memory.value(),
                                               [this] { return running_containers(); });
         meter_->start();
+        health_ = std::make_unique<NodeHealth>(world_, context_->events, options_.machine.node_name,
+                                               options_.kernel_log, [this] { push_node_status(); });
+        if (!options_.kernel_log.empty()) health_->start();
         adopt_pods();
         context_->job_memory->adopt();
         const base::Status listening = listen();
@@ -275,7 +278,8 @@ void NodeAgent::push_node_status() {
   status_timer_.start(kStatusPeriod, [this] { push_node_status(); });
   if (!is_registered_ || is_status_in_flight_) return;
   is_status_in_flight_ = true;
-  const Json status = build_node_status(options_.machine, facts_, node_status_, world_.clock.now());
+  const Json status = build_node_status(options_.machine, facts_, health_->condition(),
+                                        node_status_, world_.clock.now());
   client_.patch({"Node", "", options_.machine.node_name}, client::PatchType::Merge,
                 Json::object({{"status", status}}), "status", [this](base::Result<Json> patched) {
                   is_status_in_flight_ = false;

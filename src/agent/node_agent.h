@@ -16,6 +16,7 @@
 
 #include "agent/agent_context.h"
 #include "agent/kubelet_api.h"
+#include "agent/node_health.h"
 #include "agent/node_object.h"
 #include "agent/pod_worker.h"
 #include "agent/usage_meter.h"
@@ -75,6 +76,7 @@ class NodeAgent {
   std::unique_ptr<AgentContext> context_;
   std::map<std::string, std::unique_ptr<PodWorker>> workers_;  ///< by uid
   std::unique_ptr<UsageMeter> meter_;
+  std::unique_ptr<NodeHealth> health_;
   KubeletApi api_;
   std::unique_ptr<net::HttpServer> server_;
   world::Address address_;

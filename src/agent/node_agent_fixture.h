@@ -65,7 +65,8 @@ class NodeAgentTest : public os::RealWorldTest {
             .data_directory = data(),
             .executable = os::executable_path(),
             .lifecycle = lifecycle,
-            .log_limits = log_limits_};
+            .log_limits = log_limits_,
+            .kernel_log = kernel_log_};
   }
   void start_agent() {
     transport_ = std::make_unique<client::InProcessTransport>(
@@ -158,6 +159,7 @@ class NodeAgentTest : public os::RealWorldTest {
   }
 
   LogLimits log_limits_;
+  std::vector<std::string> kernel_log_;
   FakeApi api_;
   ClusterNetwork network_;
   std::unique_ptr<client::InProcessTransport> transport_;

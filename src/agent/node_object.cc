@@ -40,7 +40,8 @@ Json build_node(const Machine& machine) {
                               {"providerID", "pelton://local/" + machine.node_name}})}});
 }
 
-Json build_node_status(const Machine& machine, const NodeFacts& facts, const Json& before,
+Json build_node_status(const Machine& machine, const NodeFacts& facts,
+                       const std::optional<api::Condition>& fault, const Json& before,
                        base::Instant now) {
   Json capacity = Json::object({{"cpu", machine.type.cpu.to_string()},
                                 {"memory", machine.type.memory.to_string()},
@@ -67,6 +68,15 @@ Json build_node_status(const Machine& machine, const NodeFacts& facts, const Jso
                        "kubelet has sufficient PID available"},
         api::Condition{"Ready", "True", "KubeletReady", "kubelet is posting ready status"}}) {
     api::set_condition(holder, condition, now);
+  }
+  const bool is_same_boot = before.at("nodeInfo.bootID").as_string() == facts.boot_id;
+  const bool has_fault = is_same_boot && api::is_condition_true(holder, kDeviceFaultCondition);
+  if (fault) {
+    api::set_condition(holder, *fault, now);
+  } else if (!has_fault) {
+    api::set_condition(
+        holder, {kDeviceFaultCondition, "False", "NoFault", "the kernel has reported no fault"},
+        now);
   }
   Json out = *holder.find("status");
   for (Json& condition : out.find_mutable("conditions")->mutable_items()) {

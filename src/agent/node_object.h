@@ -2,9 +2,11 @@
 // The Node and the Lease that an agent keeps for its machine. Pure.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "agent/park.h"
+#include "api/object.h"
 #include "base/json.h"
 #include "base/time.h"
 
@@ -21,6 +23,10 @@ struct NodeFacts {
 /// Node condition: whether containers are held to their limits of cpu and memory.
 constexpr const char* kLimitsCondition = "pelton.dev/ResourceLimits";
 
+/// Node condition: "True" where the kernel has reported a fault that makes a device or the node
+/// useless; the reason is its cause ("Xid79"). It stays until the machine is booted again.
+constexpr const char* kDeviceFaultCondition = "pelton.dev/DeviceFault";
+
 constexpr const char* kLeaseNamespace = "kube-node-lease";
 /// Marks a node whose accelerators are counted and handed out, and compute nothing.
 constexpr const char* kVirtualAcceleratorLabel = "pelton.dev/virtual-accelerator";
@@ -29,8 +35,10 @@ constexpr const char* kVirtualAcceleratorLabel = "pelton.dev/virtual-accelerator
 base::Json build_node(const Machine& machine);
 /// status: capacity, addresses, endpoint, info and conditions; `before` is the Node's present
 /// status, whose transition times stay where a condition stays.
+/// `fault`: what was found wrong, besides what `before` says of the same boot of the machine.
 base::Json build_node_status(const Machine& machine, const NodeFacts& facts,
-                             const base::Json& before, base::Instant now);
+                             const std::optional<api::Condition>& fault, const base::Json& before,
+                             base::Instant now);
 base::Json build_lease(const std::string& node_name, base::Duration duration, base::Instant now);
 
 }  // namespace pelton::agent

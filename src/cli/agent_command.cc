@@ -39,6 +39,7 @@ base::Status serve(os::OsWorld& os, const DataDirectory& directory, const std::s
   options.images = park.images;
   options.data_directory = directory.root;
   options.executable = os::executable_path();
+  options.kernel_log = agent::kernel_log_command();
   agent::NodeAgent agent(world, *transport, std::move(options), {.tls = tls});
   PELTON_TRY(await<base::Status>(os, [&](auto done) { agent.start(std::move(done)); }));
   PELTON_TRY(announce_part(os, directory, "agent-" + node));
