@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Manifests and records of a log come from a disk that may have been changed by anybody: what is
+// read is written the same, and its boxes can be reckoned with.
+#include <cstdint>
+#include <string_view>
+
+#include "decide/checkpoint/log.h"
+#include "decide/checkpoint/restore.h"
+
+using pelton::base::Json;
+namespace checkpoint = pelton::decide::checkpoint;
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  checkpoint::unseal(text, "it").status().ignore("only that it does not crash");
+  const auto json = Json::parse(text);
+  if (!json.ok()) return 0;
+  if (const auto manifest = checkpoint::manifest_of(*json); manifest.ok()) {
+    const auto again = checkpoint::manifest_of(checkpoint::to_json(*manifest));
+    PELTON_CHECK(again.ok() && *again == *manifest);
+    checkpoint::check_complete({*manifest}).ignore("either way");
+    for (const auto& tensor : manifest->tensors) {
+      const auto reads =
+          checkpoint::plan_reads({tensor, checkpoint::whole(tensor)}, {{&*again, 0}});
+      reads.status().ignore("either way");
+    }
+  }
+  if (const auto record = checkpoint::record_of(*json); record.ok()) {
+    const auto again = checkpoint::record_of(checkpoint::to_json(*record));
+    PELTON_CHECK(again.ok() && checkpoint::to_json(*again) == checkpoint::to_json(*record));
+  }
+  return 0;
+}

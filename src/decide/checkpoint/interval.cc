@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "decide/checkpoint/interval.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace pelton::decide::checkpoint {
+
+base::Duration mean_time_between(const Failures& failures) {
+  constexpr double kSecondsPerDay = 86'400;
+  const double per_node_day = (kPriorFailures + failures.observed_failures) /
+                              (kPriorNodeDays + failures.observed_node_days);
+  const double seconds = kSecondsPerDay / (per_node_day * std::max(failures.nodes, 1.0));
+  return base::Duration::nanoseconds(static_cast<int64_t>(seconds * 1e9));
+}
+
+base::Duration decide_interval(const SaveCost& cost, base::Duration mean_time_between) {
+  const double c = static_cast<double>(std::max<int64_t>(cost.stall.ns(), 1));
+  const double m = static_cast<double>(std::max<int64_t>(mean_time_between.ns(), 1));
+  double best = m;
+  if (c < 2 * m) {
+    best = std::sqrt(2 * c * m) * (1 + std::sqrt(c / (2 * m)) / 3 + c / (18 * m)) - c;
+  }
+  return std::max(base::Duration::nanoseconds(static_cast<int64_t>(best)), cost.drain);
+}
+
+int64_t interval_in_steps(base::Duration interval, base::Duration step) {
+  if (step.ns() <= 0) return 1;
+  return std::max<int64_t>(1, (interval.ns() + step.ns() / 2) / step.ns());
+}
+
+}  // namespace pelton::decide::checkpoint
