@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -98,6 +99,19 @@ class OsFileLock final : public world::FileLock {
 
  private:
   Fd fd_;
+};
+
+class OsMappedFile final : public world::MappedFile {
+ public:
+  OsMappedFile(void* start, size_t size) : start_(start), size_(size) {}
+  ~OsMappedFile() override { ::munmap(start_, size_); }
+  OsMappedFile(const OsMappedFile&) = delete;
+  OsMappedFile& operator=(const OsMappedFile&) = delete;
+  std::string_view bytes() const override { return {static_cast<const char*>(start_), size_}; }
+
+ private:
+  void* start_;
+  size_t size_;
 };
 
 std::string first_line_of(int fd) {
@@ -265,6 +279,20 @@ base::Result<std::unique_ptr<world::FileWatch>> OsFiles::watch(const std::string
     notifier_ = std::move(notifier);
   }
   return notifier_->watch(resolve(path), std::move(changed));
+}
+
+base::Result<std::unique_ptr<world::MappedFile>> OsFiles::map(const std::string& path,
+                                                              size_t size) {
+  const std::string full = resolve(path);
+  const Fd fd(::open(full.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat s{};
+  if (!fd.is_open() || ::fstat(fd.get(), &s) != 0) return errno_status("mapping " + full, errno);
+  if (size == 0 || static_cast<uint64_t>(s.st_size) < size) {
+    return base::invalid_argument(full + " is shorter than " + std::to_string(size) + " bytes");
+  }
+  void* start = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd.get(), 0);
+  if (start == MAP_FAILED) return errno_status("mapping " + full, errno);
+  return std::unique_ptr<world::MappedFile>(std::make_unique<OsMappedFile>(start, size));
 }
 
 }  // namespace pelton::os

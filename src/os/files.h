@@ -35,6 +35,8 @@ class OsFiles final : public world::Files {
                                                       const std::string& holder) override;
   base::Result<std::unique_ptr<world::FileWatch>> watch(const std::string& path,
                                                         std::function<void()> changed) override;
+  base::Result<std::unique_ptr<world::MappedFile>> map(const std::string& path,
+                                                       size_t size) override;
 
  private:
   std::string resolve(const std::string& path) const;

@@ -187,6 +187,16 @@ TEST_F(FilesTest, WatchingNothingIsAnError) {
   EXPECT_EQ(files().watch(path("none"), [] {}).status().code(), Code::NotFound);
 }
 
+TEST_F(FilesTest, AMappedFileShowsWhatIsWrittenLater) {
+  ASSERT_TRUE(files().replace(path("a"), "before").ok());
+  auto mapped = files().map(path("a"), 6).value();
+  EXPECT_EQ(mapped->bytes(), "before");
+  ASSERT_TRUE(files().open(path("a"), OpenMode::ReadWrite).value()->write_at(0, "after!").ok());
+  EXPECT_EQ(mapped->bytes(), "after!");
+  EXPECT_EQ(files().map(path("a"), 7).status().code(), Code::InvalidArgument);
+  EXPECT_EQ(files().map(path("none"), 1).status().code(), Code::NotFound);
+}
+
 TEST_F(FilesTest, ModesAreSet) {
   ASSERT_TRUE(files().replace(path("a"), "").ok());
   ASSERT_TRUE(files().set_mode(path("a"), 0640).ok());

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "world/processes.h"
 
+#include <gmock/gmock.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/strings.h"
@@ -85,6 +87,57 @@ TEST_F(ProcessesTest, OurOwnGroupIsNeverSignalled) {
   EXPECT_EQ(process->signal_group(SIGKILL).code(), Code::FailedPrecondition);
   EXPECT_TRUE(process->signal(SIGKILL).ok());
   run();
+}
+
+TEST_F(ProcessesTest, WhoFailsTakesItsGroupAlongWhereAsked) {
+  ProcessSpec spec = shell("sleep 100 & kill -9 $$");
+  spec.new_session = true;
+  spec.take_group_along = true;
+  // The pipe ends with the last that holds its other side: the sleeper.
+  spec.on_output = [&](std::string_view piece) {
+    if (piece.empty()) stop();
+  };
+  auto process =
+      processes().spawn(std::move(spec), [](ExitState s) { EXPECT_EQ(s.signal, SIGKILL); });
+  ASSERT_TRUE(process.ok());
+  run();
+}
+
+TEST_F(ProcessesTest, AnOrphanIsAdoptedWithItsExitBeforeAndAfterItsEnd) {
+  ASSERT_TRUE(processes().keep_orphans().ok());
+  for (const bool has_ended : {false, true}) {
+    ASSERT_EQ(::mkfifo(path("go").c_str(), 0600), 0);
+    int orphan = 0;
+    // The subshell's parent ends at once; the orphan ends when it is told.
+    processes().run(shell("(read x <" + path("go") + "; exit 7) >/dev/null 2>&1 & echo $!"),
+                    [&](Result<ExitState>, std::string output) {
+                      orphan = static_cast<int>(base::parse_int(base::trim(output)).value());
+                      stop();
+                    });
+    run();
+    EXPECT_THAT(processes().orphans(), ::testing::ElementsAre(orphan));
+    const auto release = [&] {
+      return processes().spawn(shell("echo >" + path("go")), [](ExitState) {}).value();
+    };
+    std::unique_ptr<Process> releaser;
+    if (has_ended) {
+      releaser = release();
+      while (!processes().orphans().empty()) settle();
+    }
+    ExitState state;
+    auto adopted = processes().adopt(orphan, [&](ExitState s) {
+      state = s;
+      stop();
+    });
+    ASSERT_TRUE(adopted.ok()) << adopted.status().to_string();
+    EXPECT_THAT(processes().orphans(), ::testing::IsEmpty());
+    if (!has_ended) releaser = release();
+    run();
+    EXPECT_EQ(state.code, 7);
+    EXPECT_EQ(adopted.value()->signal(SIGTERM).code(), Code::NotFound);
+    EXPECT_EQ(processes().adopt(orphan, [](ExitState) {}).status().code(), Code::NotFound);
+    std::filesystem::remove(path("go"));
+  }
 }
 
 TEST_F(ProcessesTest, RunGivesOutputAndExit) {

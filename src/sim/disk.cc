@@ -260,6 +260,17 @@ class SimLock final : public world::FileLock {
   std::string path_;
 };
 
+class SimMappedFile final : public world::MappedFile {
+ public:
+  SimMappedFile(std::shared_ptr<std::string> content, size_t size)
+      : content_(std::move(content)), size_(size) {}
+  std::string_view bytes() const override { return std::string_view(*content_).substr(0, size_); }
+
+ private:
+  std::shared_ptr<std::string> content_;
+  size_t size_;
+};
+
 /// Polls nothing: the disk tells it.
 class SimFileWatch final : public world::FileWatch {
  public:
@@ -444,6 +455,19 @@ class SimFiles final : public world::Files {
     const uint64_t id = disk_.next_watch_++;
     disk_.watches_[id] = {path, &process_, std::move(changed), false};
     return std::unique_ptr<world::FileWatch>(new SimFileWatch(disk_, id));
+  }
+
+  base::Result<std::unique_ptr<world::MappedFile>> map(const std::string& raw,
+                                                       size_t size) override {
+    PELTON_TRY(usable());
+    const auto found = disk_.names_.find(clean(raw));
+    if (found == disk_.names_.end()) return base::not_found(raw + ": no such file");
+    const SimDisk::InodePtr& inode = found->second;
+    if (inode->cached.size() < size) {
+      return base::invalid_argument(raw + " is shorter than " + std::to_string(size) + " bytes");
+    }
+    return std::unique_ptr<world::MappedFile>(
+        std::make_unique<SimMappedFile>(std::shared_ptr<std::string>(inode, &inode->cached), size));
   }
 
  private:

@@ -119,4 +119,9 @@ base::Result<std::unique_ptr<world::Process>> SimProcesses::attach(
   return std::unique_ptr<world::Process>(new SimChildHandle(*this, found->second, false));
 }
 
+base::Result<std::unique_ptr<world::Process>> SimProcesses::adopt(
+    int pid, std::function<void(world::ExitState)>) {
+  return base::not_found("no process " + std::to_string(pid) + " without a parent");
+}
+
 }  // namespace pelton::sim

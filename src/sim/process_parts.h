@@ -79,6 +79,11 @@ class SimProcesses final : public world::Processes {
   base::Result<uint64_t> start_ticks(int pid) override;
   base::Result<std::unique_ptr<world::Process>> attach(
       int pid, uint64_t start_ticks, std::function<void(world::ExitState)> on_exit) override;
+  // A scripted program forks nothing, so nobody loses a parent here.
+  base::Status keep_orphans() override { return base::ok(); }
+  base::Result<std::unique_ptr<world::Process>> adopt(
+      int pid, std::function<void(world::ExitState)> on_exit) override;
+  std::vector<int> orphans() override { return {}; }
 
   struct Child;
 

@@ -44,6 +44,14 @@ class FileWatch {
   virtual ~FileWatch() = default;
 };
 
+/// The bytes of a file as they are now, whoever writes them, without a call to the system.
+class MappedFile {
+ public:
+  virtual ~MappedFile() = default;
+  /// Valid until the next call; may change while it is read. The file must not be made shorter.
+  virtual std::string_view bytes() const = 0;
+};
+
 enum class OpenMode : uint8_t {
   Read,       ///< must exist
   ReadWrite,  ///< created where absent, mode 0600
@@ -83,6 +91,8 @@ class Files {
   /// Several changes may be one call.
   virtual base::Result<std::unique_ptr<FileWatch>> watch(const std::string& path,
                                                          std::function<void()> changed) = 0;
+  /// The first `size` bytes, to read. InvalidArgument where the file is shorter.
+  virtual base::Result<std::unique_ptr<MappedFile>> map(const std::string& path, size_t size) = 0;
 
   /// The whole file.
   base::Result<std::string> read(const std::string& path);

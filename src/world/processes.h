@@ -40,7 +40,9 @@ struct ProcessSpec {
   /// Files for the child's streams, appended to, made where absent. Empty: /dev/null for stdin;
   /// for the others ours are inherited.
   std::string stdin_path, stdout_path, stderr_path;
-  bool new_session = false;      ///< setsid: it survives our terminal
+  bool new_session = false;  ///< setsid: it survives our terminal
+  /// With new_session: where it fails, what is left of its process group is killed too.
+  bool take_group_along = false;
   bool die_with_parent = false;  ///< SIGKILL when we end (and it is not detached)
   /// Called with pieces of stdout (and stderr where `merge_stderr`), through a pipe; the empty
   /// piece is the end. Instead of stdout_path.
@@ -103,6 +105,15 @@ class Processes {
   /// start is gone. `on_exit` comes once when it ends, without code and signal.
   virtual base::Result<std::unique_ptr<Process>> attach(int pid, uint64_t start_ticks,
                                                         std::function<void(ExitState)> on_exit) = 0;
+  /// From here on a descendant that loses its parent becomes our child, and is reaped when it ends:
+  /// what a container's first process does for all (PR_SET_CHILD_SUBREAPER).
+  virtual base::Status keep_orphans() = 0;
+  /// Such a child as one of ours: `on_exit` gets its code or signal, also where it has just ended.
+  /// Where it fails, its process group is killed too. NotFound: there is none of that pid.
+  virtual base::Result<std::unique_ptr<Process>> adopt(int pid,
+                                                       std::function<void(ExitState)> on_exit) = 0;
+  /// Our children that were neither spawned nor adopted.
+  virtual std::vector<int> orphans() = 0;
   /// Runs to the end and gives exit state and output (stdout and stderr). For short helpers.
   void run(ProcessSpec spec, std::function<void(base::Result<ExitState>, std::string output)> done);
 };
