@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run by every Python below `pelton run` when it starts: exceptions become known to the supervisor,
+and JAX finds its coordinator. Then the sitecustomize that this one hides, if there is one, runs.
+"""
+
+import os
+import sys
+
+
+def _begin():
+  if os.environ.get("PELTON_HEARTBEAT"):
+    from pelton import heartbeat  # pylint: disable=import-outside-toplevel
+    heartbeat.install_exception_hooks()
+  if os.environ.get("PELTON_COORDINATOR"):
+    from pelton import _jax_distributed  # pylint: disable=import-outside-toplevel
+    sys.meta_path.insert(0, _jax_distributed.WhenImported())
+
+
+def _run_hidden():
+  from importlib.machinery import PathFinder  # pylint: disable=import-outside-toplevel
+  here = os.path.dirname(__file__)
+  spec = PathFinder.find_spec(__name__, [path for path in sys.path if path != here])
+  if spec is None or spec.loader is None:
+    return
+  import importlib.util  # pylint: disable=import-outside-toplevel
+  module = importlib.util.module_from_spec(spec)
+  sys.modules[__name__] = module
+  spec.loader.exec_module(module)
+
+
+_begin()
+_run_hidden()
