@@ -16,10 +16,12 @@ lost; 2: the arguments, the environment or the checkpoint directory do not fit.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import os
+import pathlib
 import sys
 import time
 
@@ -40,9 +42,14 @@ from jax.experimental import multihost_utils  # noqa: E402
 from jax.sharding import Mesh, NamedSharding, PartitionSpec  # noqa: E402
 
 import checkpoint  # noqa: E402
-import compiled  # noqa: E402
 import corpus  # noqa: E402
 import model  # noqa: E402
+
+try:
+  import pelton
+  import pelton.jax
+except ImportError:  # not under `pelton run`: it trains all the same, and compiles at each start
+  pelton = None
 
 
 def say(line):
@@ -103,6 +110,13 @@ def build_step(shape, mesh):
   return jax.jit(sharded, donate_argnums=(0, 1, 2))
 
 
+def program_key(run):
+  """Returns a text that changes whenever the compiled step does: it is found without tracing it."""
+  here = pathlib.Path(__file__).parent
+  return repr(sorted(run.items())) + "".join(
+      (here / name).read_text() for name in ("model.py", "train.py"))
+
+
 def restore(arguments, run, rank, world):
   """Returns (last finished step, state arrays) on which all ranks agree; (0, fresh) at first."""
   found = None
@@ -152,14 +166,18 @@ def train(arguments, rank, world):
 
   state = [everywhere(array) for array in state]
   began = time.monotonic()
-  run_step, was_kept = compiled.load_or_compile(
-      build_step(shape, mesh), (*state, *inputs(last + 1)), arguments.checkpoint_dir,
-      compiled.key_of(run, rank))
-  say(f"rank {rank}: the step was {'loaded' if was_kept else 'compiled'} in "
-      f"{time.monotonic() - began:.1f} s")
+  run_step = build_step(shape, mesh)
+  if pelton:
+    run_step = pelton.jax.compiled(run_step, key=program_key(run),
+                                   directory=arguments.checkpoint_dir)
+    run_step.prepare(*state, *inputs(last + 1))
+    say(f"rank {rank}: the step was {'loaded' if run_step.loaded else 'compiled'} in "
+        f"{time.monotonic() - began:.1f} s")
   tokens = world * shape.sequences_per_rank * shape.context
   for step in range(last + 1, arguments.steps + 1):
     began = time.monotonic()
+    if pelton:
+      pelton.step(step)
     *state, value = run_step(*state, *inputs(step))
     value = float(value.addressable_data(0))
     seconds = time.monotonic() - began
@@ -169,8 +187,9 @@ def train(arguments, rank, world):
       if arguments.checkpoint_dir and (
           step % arguments.checkpoint_every == 0 or step == arguments.steps):
         began = time.monotonic()
-        size = checkpoint.save(arguments.checkpoint_dir, step, run,
-                               [np.asarray(array.addressable_data(0)) for array in state])
+        with pelton.phase("save") if pelton else contextlib.nullcontext():
+          size = checkpoint.save(arguments.checkpoint_dir, step, run,
+                                 [np.asarray(array.addressable_data(0)) for array in state])
         say(f"checkpoint: step={step} bytes={size} ms={(time.monotonic() - began) * 1e3:.0f}")
   return np.asarray(state[0].addressable_data(0))
 

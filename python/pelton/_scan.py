@@ -20,25 +20,49 @@ FRAMEWORKS = frozenset({
 })
 
 
-def frameworks_of(path, directory):
-  """Returns the dotted names that the script at `path` imports of FRAMEWORKS, in its order.
+class Unknown(Exception):
+  """The script sets a variable, before an import that reads it, to what only running it tells."""
 
-  `directory` is where its local modules are. A name may be that of an attribute of a module.
-  Raises OSError and SyntaxError (of the script; of a local module it is the worker's affair).
+
+def frameworks_of(path, directory, prefixes):
+  """Returns (names, settings) for the script at `path`, whose local modules are in `directory`.
+
+  `names` are the dotted names that it imports of FRAMEWORKS, in its order; one may be that of an
+  attribute of a module. `settings` are the (variable, text, only if unset) that it puts into
+  os.environ before, of variables that begin with one of `prefixes`. Raises Unknown, OSError and
+  SyntaxError (of the script; of a local module it is the worker's affair).
   """
-  names = _imports(path)
-  found = []
-  for name in names:
-    local = _local_module(name, directory)
-    if local and os.path.abspath(local) != os.path.abspath(path):
+  names, settings, pending = [], [], []
+  for event in _expanded(path, directory):
+    if not isinstance(event, str):
+      pending.append(event)
+    elif event.partition(".")[0] in FRAMEWORKS and not _local_module(event, directory):
+      names.append(event)
+      settings += pending
+      pending = []
+  kept = []
+  for line, variable, text, if_unset in settings:
+    if variable is None or (variable.startswith(prefixes) and text is None):
+      raise Unknown(f"line {line} sets {variable or 'variables of the environment'} to what is only "
+                    f"known when the script runs, before it imports {names[-1]}")
+    if variable.startswith(prefixes):
+      kept.append((variable, text, if_unset))
+  return list(dict.fromkeys(names)), kept
+
+
+def _expanded(path, directory):
+  """Yields what _of_body yields, local modules in the place where they are first imported."""
+  seen = {os.path.abspath(path)}
+  for event in _events(path):
+    local = _local_module(event, directory) if isinstance(event, str) else None
+    if not local:
+      yield event
+    elif os.path.abspath(local) not in seen:
+      seen.add(os.path.abspath(local))
       try:
-        found += _imports(local)
+        yield from _events(local)
       except (OSError, SyntaxError, ValueError):
         pass
-    else:
-      found.append(name)
-  return list(dict.fromkeys(name for name in found if name.partition(".")[0] in FRAMEWORKS
-                            and not _local_module(name, directory)))
 
 
 def _local_module(name, directory):
@@ -47,13 +71,14 @@ def _local_module(name, directory):
                if os.path.isfile(path)), None)
 
 
-def _imports(path):
+def _events(path):
   with open(path, "rb") as file:
     tree = ast.parse(file.read(), path)
   return list(_of_body(tree.body))
 
 
 def _of_body(body):
+  """Yields names of imports, and (line, variable, text, only if unset) of settings, in order."""
   for node in body:
     if isinstance(node, ast.Import):
       yield from (alias.name for alias in node.names)
@@ -69,6 +94,32 @@ def _of_body(body):
     elif isinstance(node, ast.Try):
       for part in (node.body, node.orelse, node.finalbody):
         yield from _of_body(part)
+    elif isinstance(node, ast.Assign):
+      yield from (_setting(target.slice, node.value) for target in node.targets
+                  if isinstance(target, ast.Subscript) and _is_environ(target.value))
+    elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+      yield from _of_call(node.value)
+
+
+def _of_call(call):
+  function = call.func
+  if isinstance(function, ast.Attribute) and _is_environ(function.value):
+    if function.attr == "setdefault" and len(call.args) == 2:
+      yield _setting(*call.args, if_unset=True)
+    elif function.attr in ("setdefault", "update"):
+      yield call.lineno, None, None, False
+  elif isinstance(function, ast.Attribute) and function.attr == "putenv":
+    yield call.lineno, None, None, False
+
+
+def _is_environ(node):
+  return getattr(node, "attr", getattr(node, "id", "")) == "environ"
+
+
+def _setting(variable, value, if_unset=False):
+  def text(node):
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+  return value.lineno, text(variable), text(value), if_unset
 
 
 def _is_special(test):

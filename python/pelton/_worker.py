@@ -9,6 +9,7 @@ are the parent's, and more modules are loaded.
 """
 
 import builtins
+import contextlib
 import gc
 import importlib.machinery
 import io
@@ -56,6 +57,21 @@ def replace_environment(wanted, parent, now):
   os.environ.clear()
   os.environ.update(wanted)
   os.environ.update(changed)
+
+
+@contextlib.contextmanager
+def environment_with(settings):
+  """Has what the script will set in the environment there while its frameworks are imported."""
+  before = {variable: os.environ.get(variable) for variable, _, _ in settings}
+  for variable, text, if_unset in settings:
+    if not (if_unset and variable in os.environ):
+      os.environ[variable] = text
+  yield
+  for variable, text in before.items():
+    if text is None:
+      os.environ.pop(variable, None)
+    else:
+      os.environ[variable] = text
 
 
 def reset_process(stdout, stderr):

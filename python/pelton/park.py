@@ -90,22 +90,27 @@ def import_frameworks(options):
       path = spec.origin if spec else os.path.join(directory, *path.split(".")) + ".py"
     elif os.path.isdir(path):
       path = os.path.join(path, "__main__.py")
-    names = _scan.frameworks_of(path, directory)
+    names, settings = _scan.frameworks_of(path, directory, _worker.STARTUP_PREFIXES)
+  except _scan.Unknown as error:
+    raise CannotPark(f"{path}: {error}") from error
   except (OSError, SyntaxError, ValueError, TypeError):
-    names = []  # a worker will say it, as it would without a parked parent
+    names, settings = [], []  # a worker will say it, as it would without a parked parent
   names += [name for name in options.modules if name not in names]
   names += [also for name in {name.partition(".")[0] for name in names}
             for also in ALSO.get(name, ())]
-  done = []
-  for name in dict.fromkeys(names):
-    if not _scan.is_module(name):
-      continue
-    try:
-      importlib.import_module(name)
-    except Exception as error:
-      raise CannotPark(f"importing {name} failed: {type(error).__name__}: {error}") from error
-    done.append(name)
-  return done
+  with _worker.environment_with(settings):
+    return [name for name in dict.fromkeys(names) if import_if_there(name)]
+
+
+def import_if_there(name):
+  """Imports a module; returns False where there is none of that name. Raises CannotPark."""
+  if not _scan.is_module(name):
+    return False
+  try:
+    importlib.import_module(name)
+  except Exception as error:
+    raise CannotPark(f"importing {name} failed: {type(error).__name__}: {error}") from error
+  return True
 
 
 def check_still(names):

@@ -350,6 +350,34 @@ class WhatCannotBeForkedIsRefused(Workshop):
     self.assertEqual(parent.ready["modules"], ["torch.nn", "torch", "torch.utils", "flax"])
 
 
+  def test_that_variables_which_the_script_sets_before_an_import_are_there_for_it(self):
+    (self.here / "site/torch").mkdir(parents=True)
+    (self.here / "site/torch/__init__.py").write_text(
+        "import os\nSEEN = [os.environ.get(x) for x in ('TORCH_A', 'TORCH_B', 'TORCH_C', 'Q')]\n"
+        "os.environ['TORCH_SELF'] = '1'\n"
+        "class cuda:\n  is_initialized = staticmethod(lambda: False)\n")
+    env = {**ENV, "PYTHONPATH": f"{PACKAGE}:{self.here}/site", "TORCH_C": "c"}
+    text = """
+        import os
+        before = dict(os.environ)
+        os.environ["TORCH_A"] = "a"
+        os.environ.setdefault("TORCH_B", "b")
+        os.environ.setdefault("TORCH_C", "never")
+        os.environ["Q"] = os.environ.get("RANK", "0")
+        import torch
+        os.environ["TORCH_D"] = str(1)
+        print(torch.SEEN[:3], os.environ["Q"], "TORCH_A" in before, sorted(os.environ))
+        """
+    script = self.write("script.py", text)
+    self.assert_same(self.park("script.py", env=env), ["script.py"], env=env)
+    self.write("script.py", "import os\nos.environ['TORCH_A'] = str(1)\nimport torch\n")
+    with self.assertRaisesRegex(Refused, "script.py: line 2 sets TORCH_A to what is only known"):
+      self.park("script.py", env=env)
+    self.write("script.py", "import os\nos.environ.update(x)\nimport torch.nn\n")
+    with self.assertRaisesRegex(Refused, "line 2 sets variables of the environment .* torch.nn"):
+      self.park(script, env=env)
+
+
 class TheParentGoesWhenNobodyNeedsIt(Workshop):
   def test_that_it_ends_with_its_last_client_only_after_its_own_parent(self):
     starter = subprocess.Popen(
