@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// What each rung takes, in seconds: measured in this job's earlier generations, else a prior. Pure.
+#pragma once
+#include <string>
+
+#include "base/time.h"
+#include "decide/recovery/job_record.h"
+
+namespace pelton::decide::recovery {
+
+struct Seconds {
+  double value = 0;
+  std::string source;  ///< "median of 3 measured", "prior: …"
+};
+
+/// From a failure to the end of the first step that no earlier generation had finished: the median
+/// of the last ones that began by this rung. `is_warm`: where a pod comes in, it has a parked
+/// parent.
+Seconds recovery_time(const JobRecord& record, Rung rung, bool is_warm);
+
+/// Until a machine that failed is back.
+Seconds repair_time();
+
+/// Between the ends of two generations of this job; a prior by the number of nodes where there are
+/// too few. It is for how long a decision may be expected to hold.
+Seconds time_between_failures(const JobRecord& record, size_t nodes);
+
+}  // namespace pelton::decide::recovery
