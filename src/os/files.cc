@@ -29,36 +29,56 @@ struct OpenFile {
   std::atomic<int> sync_error = 0;
 };
 
+constexpr size_t kWriters = 2;
+
+base::Status write_all(const OpenFile& file, uint64_t offset, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n =
+        ::pwrite(file.fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno_status("writing " + file.path, errno);
+    bytes.remove_prefix(static_cast<size_t>(n));
+    offset += static_cast<uint64_t>(n);
+  }
+  return base::ok();
+}
+
 class OsFile final : public world::File {
  public:
-  OsFile(std::shared_ptr<OpenFile> file, Workers& syncer)
-      : file_(std::move(file)), syncer_(syncer) {}
+  OsFile(std::shared_ptr<OpenFile> file, Workers& syncer, Loop& loop,
+         std::unique_ptr<Workers>& writers)
+      : file_(std::move(file)), syncer_(syncer), loop_(loop), writers_(writers) {}
 
   base::Status write_at(uint64_t offset, std::string_view bytes) override {
-    while (!bytes.empty()) {
-      const ssize_t n =
-          ::pwrite(file_->fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return errno_status("writing " + file_->path, errno);
-      bytes.remove_prefix(static_cast<size_t>(n));
-      offset += static_cast<uint64_t>(n);
-    }
-    return base::ok();
+    return write_all(*file_, offset, bytes);
+  }
+
+  void write_later(uint64_t offset, std::string_view bytes, Done done) override {
+    if (!writers_) writers_ = std::make_unique<Workers>(loop_, kWriters);
+    auto result = std::make_shared<base::Status>();
+    writers_->run(
+        [file = file_, offset, bytes, result] { *result = write_all(*file, offset, bytes); },
+        [result, done = std::move(done)] { done(*result); });
   }
 
   base::Result<std::string> read_at(uint64_t offset, size_t size) override {
     std::string out(size, '\0');
+    PELTON_ASSIGN(const size_t filled, read_into(offset, out.data(), size));
+    out.resize(filled);
+    return out;
+  }
+
+  base::Result<size_t> read_into(uint64_t offset, char* to, size_t size) override {
     size_t filled = 0;
     while (filled < size) {
-      const ssize_t n = ::pread(file_->fd.get(), out.data() + filled, size - filled,
-                                static_cast<off_t>(offset + filled));
+      const ssize_t n =
+          ::pread(file_->fd.get(), to + filled, size - filled, static_cast<off_t>(offset + filled));
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) return errno_status("reading " + file_->path, errno);
       if (n == 0) break;
       filled += static_cast<size_t>(n);
     }
-    out.resize(filled);
-    return out;
+    return filled;
   }
 
   base::Result<uint64_t> size() override {
@@ -90,6 +110,8 @@ class OsFile final : public world::File {
  private:
   std::shared_ptr<OpenFile> file_;
   Workers& syncer_;
+  Loop& loop_;
+  std::unique_ptr<Workers>& writers_;
   std::shared_ptr<char> alive_ = std::make_shared<char>();
 };
 
@@ -153,13 +175,21 @@ base::Result<std::unique_ptr<world::File>> OsFiles::open(const std::string& path
     case world::OpenMode::CreateNew:
       flags |= O_RDWR | O_CREAT | O_EXCL;
       break;
+    case world::OpenMode::CreateDirect:
+      flags |= O_RDWR | O_CREAT | O_EXCL | O_DIRECT;
+      break;
   }
   Fd fd(::open(full.c_str(), flags, 0600));
+  // A file system without O_DIRECT refuses after it has made the file.
+  if (!fd.is_open() && errno == EINVAL && mode == world::OpenMode::CreateDirect) {
+    fd = Fd(::open(full.c_str(), flags & ~(O_DIRECT | O_EXCL), 0600));
+  }
   if (!fd.is_open()) return errno_status("opening " + full, errno);
   auto file = std::make_shared<OpenFile>();
   file->fd = std::move(fd);
   file->path = full;
-  return std::unique_ptr<world::File>(std::make_unique<OsFile>(std::move(file), syncer_));
+  return std::unique_ptr<world::File>(
+      std::make_unique<OsFile>(std::move(file), syncer_, loop_, writers_));
 }
 
 bool OsFiles::exists(const std::string& path) {
@@ -200,6 +230,13 @@ base::Result<std::vector<world::DirectoryEntry>> OsFiles::list(const std::string
 base::Status OsFiles::rename(const std::string& from, const std::string& to) {
   if (::rename(resolve(from).c_str(), resolve(to).c_str()) != 0) {
     return errno_status("renaming " + resolve(from) + " to " + resolve(to), errno);
+  }
+  return base::ok();
+}
+
+base::Status OsFiles::link(const std::string& from, const std::string& to) {
+  if (::link(resolve(from).c_str(), resolve(to).c_str()) != 0) {
+    return errno_status("linking " + resolve(from) + " to " + resolve(to), errno);
   }
   return base::ok();
 }

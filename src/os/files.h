@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files of the Linux file system. Syncing is done by one thread, in order; all else at once.
+// Files of the Linux file system. Syncing is done by one thread, in order, write_later() by two
+// (enough to keep a disk busy), made when first needed; all else at once.
 #pragma once
 #include <map>
 #include <memory>
@@ -25,6 +26,7 @@ class OsFiles final : public world::Files {
   base::Status make_directories(const std::string& path) override;
   base::Result<std::vector<world::DirectoryEntry>> list(const std::string& path) override;
   base::Status rename(const std::string& from, const std::string& to) override;
+  base::Status link(const std::string& from, const std::string& to) override;
   base::Status make_link(const std::string& target, const std::string& path) override;
   base::Result<std::string> real_path(const std::string& path) override;
   base::Status remove(const std::string& path) override;
@@ -44,6 +46,7 @@ class OsFiles final : public world::Files {
   Loop& loop_;
   std::string root_;
   Workers syncer_;
+  std::unique_ptr<Workers> writers_;
   class Notifier;
   std::shared_ptr<Notifier> notifier_;  ///< made by the first watch; watches hold it weakly
 };

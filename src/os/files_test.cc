@@ -119,6 +119,37 @@ TEST_F(FilesTest, ALinkIsSwappedInOneStepAndARealPathHasNone) {
   EXPECT_EQ(files().real_path(path("three")).status().code(), base::Code::NotFound);
 }
 
+TEST_F(FilesTest, ASecondNameIsGivenToOneOfTwo) {
+  ASSERT_TRUE(files().replace(path("a"), "1").ok());
+  ASSERT_TRUE(files().replace(path("b"), "2").ok());
+  EXPECT_TRUE(files().link(path("a"), path("c")).ok());
+  EXPECT_EQ(files().link(path("b"), path("c")).code(), Code::AlreadyExists);
+  EXPECT_EQ(files().read(path("c")).value(), "1");
+  EXPECT_EQ(files().link(path("none"), path("d")).code(), Code::NotFound);
+}
+
+TEST_F(FilesTest, WritesPastTheCacheEndOnTheLoopInAnyOrder) {
+  auto file = files().open(path("a"), OpenMode::CreateDirect).value();
+  EXPECT_EQ(files().open(path("a"), OpenMode::CreateDirect).status().code(), Code::AlreadyExists);
+  struct alignas(world::kDirectAlignment) Block {
+    char bytes[world::kDirectAlignment];
+  };
+  std::vector<Block> blocks(8);
+  size_t ended = 0;
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    std::fill_n(blocks[i].bytes, sizeof(Block), static_cast<char>('a' + i));
+    file->write_later(i * sizeof(Block), {blocks[i].bytes, sizeof(Block)}, [&](Status s) {
+      EXPECT_TRUE(s.ok()) << s.to_string();
+      if (++ended == blocks.size()) stop();
+    });
+  }
+  EXPECT_EQ(ended, 0u);
+  run();
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    EXPECT_EQ(files().read(path("a")).value()[i * sizeof(Block) + 7], static_cast<char>('a' + i));
+  }
+}
+
 TEST_F(FilesTest, RenameReplaces) {
   ASSERT_TRUE(files().replace(path("a"), "old").ok());
   ASSERT_TRUE(files().replace(path("a"), "new").ok());

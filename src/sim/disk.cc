@@ -206,6 +206,12 @@ class SimFile final : public world::File {
     return inode_->cached.substr(offset, size);
   }
 
+  void write_later(uint64_t offset, std::string_view bytes, Done done) override {
+    base::Status status = write_at(offset, bytes);
+    disk_.sim_.schedule(&process_, disk_.sync_latency(),
+                        [status = std::move(status), done = std::move(done)] { done(status); });
+  }
+
   base::Result<uint64_t> size() override {
     PELTON_TRY(usable());
     return static_cast<uint64_t>(inode_->cached.size());
@@ -305,7 +311,8 @@ class SimFiles final : public world::Files {
     PELTON_TRY(usable());
     const std::string path = clean(raw);
     auto found = disk_.names_.find(path);
-    if (found != disk_.names_.end() && mode == world::OpenMode::CreateNew) {
+    const bool is_new = mode == world::OpenMode::CreateNew || mode == world::OpenMode::CreateDirect;
+    if (found != disk_.names_.end() && is_new) {
       return base::Status(base::Code::AlreadyExists, path + " exists");
     }
     if (found == disk_.names_.end()) {
@@ -416,6 +423,19 @@ class SimFiles final : public world::Files {
                               directory.unsynced.begin() + static_cast<ptrdiff_t>(n));
                           done(base::ok());
                         });
+  }
+
+  base::Status link(const std::string& raw_from, const std::string& raw_to) override {
+    PELTON_TRY(usable());
+    const std::string from = clean(raw_from), to = clean(raw_to);
+    auto found = disk_.names_.find(from);
+    if (found == disk_.names_.end()) return base::not_found(from + ": no such file");
+    PELTON_TRY(directory_exists(parent_of(to)));
+    if (exists(to)) return {base::Code::AlreadyExists, to + " exists"};
+    disk_.change_name(parent_of(to), {{}, to, found->second});
+    if (disk_.begin_operation("link", to)) return dead();
+    disk_.notify(to);
+    return base::ok();
   }
 
   base::Status make_link(const std::string& target, const std::string& path) override {

@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "world/files.h"
 
+#include <algorithm>
+
 namespace pelton::world {
+
+base::Result<size_t> File::read_into(uint64_t offset, char* to, size_t size) {
+  PELTON_ASSIGN(const std::string bytes, read_at(offset, size));
+  std::copy(bytes.begin(), bytes.end(), to);
+  return bytes.size();
+}
 
 base::Result<std::string> Files::read(const std::string& path) {
   PELTON_ASSIGN(auto file, open(path, OpenMode::Read));

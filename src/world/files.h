@@ -25,6 +25,11 @@ class File {
   virtual base::Status write_at(uint64_t offset, std::string_view bytes) = 0;
   /// Fewer bytes than asked for means the end of the file.
   virtual base::Result<std::string> read_at(uint64_t offset, size_t size) = 0;
+  /// The same into memory of the caller's; how many bytes came.
+  virtual base::Result<size_t> read_into(uint64_t offset, char* to, size_t size);
+  /// As write_at(), off the loop: `bytes` stay valid and unchanged until `done`, which always comes
+  /// (unless the process ends). Several may be under way, and end in any order.
+  virtual void write_later(uint64_t offset, std::string_view bytes, Done done) = 0;
   virtual base::Result<uint64_t> size() = 0;
   virtual base::Status truncate(uint64_t size) = 0;
   /// fdatasync: everything written before this call is durable when `done` gets Ok. After an
@@ -56,7 +61,11 @@ enum class OpenMode : uint8_t {
   Read,       ///< must exist
   ReadWrite,  ///< created where absent, mode 0600
   CreateNew,  ///< AlreadyExists where present, mode 0600
+  /// As CreateNew, and past the page cache where the file system can do that: offset, size and
+  /// address of what is written must be multiples of kDirectAlignment.
+  CreateDirect,
 };
+inline constexpr size_t kDirectAlignment = 4096;
 
 struct DirectoryEntry {
   std::string name;
@@ -73,6 +82,9 @@ class Files {
   /// Sorted by name. NotFound where there is no such directory.
   virtual base::Result<std::vector<DirectoryEntry>> list(const std::string& path) = 0;
   virtual base::Status rename(const std::string& from, const std::string& to) = 0;  ///< replaces
+  /// A second name for a file, on the same file system: of several who make the same name, one
+  /// succeeds. AlreadyExists where there is one.
+  virtual base::Status link(const std::string& from, const std::string& to) = 0;
   /// A symbolic link at `path` that says `target`, which need not exist. AlreadyExists.
   virtual base::Status make_link(const std::string& target, const std::string& path) = 0;
   /// The absolute path without any link in it. NotFound where it leads nowhere.

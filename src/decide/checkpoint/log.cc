@@ -148,6 +148,10 @@ void LogState::add(int64_t number, const Record& record) {
       generation = record.generation;
       return;
     case Record::Kind::Committed:
+      if (std::find(unreadable.begin(), unreadable.end(), record.commit.epoch) !=
+          unreadable.end()) {
+        epoch = record.commit.epoch;
+      }
       if (record.commit.epoch != epoch) return;
       if (std::find(commits.begin(), commits.end(), record.commit) != commits.end()) return;
       commits.push_back(record.commit);
@@ -166,6 +170,11 @@ void LogState::add(int64_t number, const Record& record) {
       past_runs = record.past_runs;
       return;
   }
+}
+
+void LogState::add_unreadable(int64_t number) {
+  last = std::max(last, number);
+  unreadable.push_back(number);
 }
 
 const Commit* LogState::newest() const {
@@ -194,7 +203,9 @@ Record LogState::to_record() const {
 
 base::Result<std::optional<int64_t>> decide_begin(const LogState& state, const Attempt& attempt) {
   if (state.epoch == 0) return std::optional<int64_t>();
-  if (state.job != attempt.job) {
+  // Where the fence that named it is damaged, it is whoever comes.
+  const bool is_known = !state.job.empty() || state.unreadable.empty();
+  if (is_known && state.job != attempt.job) {
     return base::Status(base::Code::FailedPrecondition, "OtherJob",
                         fmt::format("it holds the checkpoints of job \"{}\", and this is job "
                                     "\"{}\": name that job to continue it, or give this one a "

@@ -60,9 +60,13 @@ struct LogState {
   int64_t generation = 0;
   std::vector<std::string> past_runs;  ///< runs that a fence of another run ended
   std::vector<Commit> commits;         ///< those that count, in the order of the log
+  std::vector<int64_t> unreadable;     ///< numbers of records that are damaged
 
   /// The next record. One that does not count (a commit of an older epoch) only moves `last`.
   void add(int64_t number, const Record& record);
+  /// A damaged record. What it was shows by what follows: a commit of that epoch, or of the one
+  /// before it.
+  void add_unreadable(int64_t number);
   /// The last by epoch, then by step: who begins again from an older step leaves what came after
   /// it behind. nullptr where there is none.
   const Commit* newest() const;

@@ -90,6 +90,19 @@ TEST(CheckpointLog, AStateRecordStandsForAllBeforeIt) {
   EXPECT_EQ(decide_begin(later, {"job", "b", 4}).value(), epoch);
 }
 
+TEST(CheckpointLog, ADamagedFenceIsKnownByItsCommits) {
+  Log log;
+  const int64_t first = log.fence("a", 1);
+  log.commit(10, first);
+  log.state.add_unreadable(3);
+  Record record;
+  record.kind = Record::Kind::Committed;
+  record.commit = Log::make(20, 3);
+  log.state.add(4, record);
+  EXPECT_EQ(log.state.epoch, 3);
+  EXPECT_EQ(log.state.newest()->step, 20);
+}
+
 TEST(CheckpointLog, CleaningKeepsTheNewestAndWhatIsBeingWritten) {
   Log log;
   const int64_t first = log.fence("a", 1);

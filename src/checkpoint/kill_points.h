@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Jobs that save and restore on a simulated machine which is made to fail: for tests.
+//
+// The content of a step follows from (epoch, step), so that a loaded byte is right or wrong by
+// itself, whatever the writers believed. One round is one attempt of a job: its writers begin,
+// restore, save step after step, and meet one fault.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/rng.h"
+#include "checkpoint/restore.h"
+#include "sim/disk.h"
+#include "sim/sim_world.h"
+
+namespace pelton::checkpoint {
+
+class KillPoints {
+ public:
+  explicit KillPoints(uint64_t seed);
+  ~KillPoints();
+
+  /// One attempt and its fault. False: a rule was broken; failure() says which.
+  bool round();
+  const std::string& failure() const { return failure_; }
+  int restored() const { return restored_; }
+  int committed() const { return committed_; }
+  int damaged() const { return damaged_; }
+
+ private:
+  struct Writer;
+  struct Attempt;
+  using Version = decide::checkpoint::Version;
+
+  void fail(std::string what);
+  void begin();
+  void restore(bool is_damaged);
+  void save(Attempt& attempt, int64_t step);
+  void on_saved(Attempt& attempt, Version version, const base::Result<Saved>& saved);
+  void damage();
+  bool wait(const std::function<bool()>& predicate);
+  std::vector<decide::checkpoint::Tensor> tensors() const;
+  std::string content(const decide::checkpoint::Tensor& tensor, Version version) const;
+  void check(const Restored& restored, const std::vector<std::string>& loaded);
+
+  sim::SimWorld sim_;
+  sim::SimMachine& machine_;
+  base::Rng rng_;
+  std::string failure_;
+  int64_t generation_ = 0;
+  int64_t step_ = 0;
+  Version acknowledged_{-1, -1};  ///< the newest that a writer was told is committed
+  int64_t begun_ = 0;             ///< epoch of the newest attempt that was told so
+  std::unique_ptr<Attempt> current_;
+  std::vector<std::unique_ptr<Attempt>> past_;  ///< the last of them may still be running
+  int restored_ = 0, committed_ = 0, damaged_ = 0;
+};
+
+}  // namespace pelton::checkpoint
