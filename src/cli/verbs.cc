@@ -30,6 +30,7 @@ constexpr Verb kVerbs[] = {
     {"explain", "say why a pod is where it is, or is not", run_explain},
     {"sim", "run a scenario under virtual time", run_sim},
     {"controllers", "run its controllers against any Kubernetes", run_controllers},
+    {"python-path", "print where its Python package is", run_python_path},
     {"completion", "print what makes TAB complete in bash, zsh or fish", run_completion},
     {"server", "", run_server},
     {"agent", "", run_agent},

@@ -19,6 +19,7 @@ int run_explain(int argc, char** argv);
 int run_sim(int argc, char** argv);
 int run_controllers(int argc, char** argv);
 int run_completion(int argc, char** argv);
+int run_python_path(int argc, char** argv);
 
 // Hidden: parts of an embedded cluster, started by `pelton up`.
 int run_server(int argc, char** argv);
