@@ -77,7 +77,17 @@ void Options::texts(const std::string& flag, std::vector<std::string>& values,
 
 void Options::positional(const std::string& name, std::string& value, const std::string& help,
                          Values values) {
-  impl_->app.add_option(name, value, help)->required();
+  add_positional(name, value, help, std::move(values), true);
+}
+
+void Options::optional_positional(const std::string& name, std::string& value,
+                                  const std::string& help, Values values) {
+  add_positional(name, value, help, std::move(values), false);
+}
+
+void Options::add_positional(const std::string& name, std::string& value, const std::string& help,
+                             Values values, bool is_required) {
+  impl_->app.add_option(name, value, help)->required(is_required);
   impl_->arguments.positionals.push_back(
       {.description = help, .values = std::move(values), .set = [&value](const std::string& given) {
          value = given;

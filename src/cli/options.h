@@ -38,6 +38,8 @@ class Options {
   /// A required positional.
   void positional(const std::string& name, std::string& value, const std::string& help,
                   Values values = {});
+  void optional_positional(const std::string& name, std::string& value, const std::string& help,
+                           Values values = {});
 
   /// Returns nothing where the command is to run, else the exit code: 0 after --help or completions
   /// (printed), 2 after a mistake (the message on stderr names the option and points to --help).
@@ -46,6 +48,9 @@ class Options {
   Completions complete(const std::vector<std::string>& words) const;
 
  private:
+  void add_positional(const std::string& name, std::string& value, const std::string& help,
+                      Values values, bool is_required);
+
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

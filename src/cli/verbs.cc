@@ -28,6 +28,7 @@ constexpr Verb kVerbs[] = {
     {"run", "launch a worker group, as torchrun does", run_run},
     {"kubeconfig", "print the path of its kubeconfig", run_kubeconfig},
     {"explain", "say why a pod is where it is, or is not", run_explain},
+    {"goodput", "say where a job's time went", run_goodput},
     {"sim", "run a scenario under virtual time", run_sim},
     {"controllers", "run its controllers against any Kubernetes", run_controllers},
     {"python-path", "print where its Python package is", run_python_path},

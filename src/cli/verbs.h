@@ -16,6 +16,7 @@ int run_status(int argc, char** argv);
 int run_top(int argc, char** argv);
 int run_kubeconfig(int argc, char** argv);
 int run_explain(int argc, char** argv);
+int run_goodput(int argc, char** argv);
 int run_sim(int argc, char** argv);
 int run_controllers(int argc, char** argv);
 int run_completion(int argc, char** argv);

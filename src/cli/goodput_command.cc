@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+// `pelton goodput jobset/NAME`: where a job's time went.
+#include <fmt/format.h>
+
+#include "api/object.h"
+#include "base/strings.h"
+#include "cli/admin_client.h"
+#include "cli/blocking.h"
+#include "cli/goodput_text.h"
+#include "cli/live_names.h"
+#include "cli/options.h"
+#include "cli/verbs.h"
+#include "decide/goodput/event_log.h"
+#include "decide/goodput/history.h"
+#include "os/os_world.h"
+#include "os/self.h"
+
+namespace pelton::cli {
+namespace {
+
+namespace goodput = decide::goodput;
+namespace recovery = decide::recovery;
+using base::Json;
+
+constexpr int kStdout = 1;
+constexpr const char* kJobSetLabel = "jobset.sigs.k8s.io/jobset-name";
+
+struct GoodputOptions {
+  std::string data_dir = default_data_directory();
+  std::string subject;
+  std::string namespace_name = "default";
+  std::string log;
+  std::string output;
+};
+
+base::Status no_policy(const GoodputSubject& subject) {
+  return base::not_found(fmt::format(
+      "jobset {}/{} has no label {}, so nobody keeps the history that goodput is made of: make a "
+      "RecoveryPolicy (pelton.dev/v1alpha1; an empty spec will do) and name it in that label",
+      subject.namespace_name, subject.name, recovery::kPolicyLabel));
+}
+
+/// The policy's entry for this very JobSet.
+base::Result<Json> record_of(os::OsWorld& os, AdminClient& admin, const GoodputSubject& subject,
+                             const Json& job_set) {
+  const std::string policy = job_set.at("metadata.labels")[recovery::kPolicyLabel].as_string();
+  if (policy.empty()) return no_policy(subject);
+  using Done = base::Result<client::Response>;
+  const auto response = await<Done>(os, [&](auto done) {
+    net::Request request;
+    request.target =
+        fmt::format("/apis/pelton.dev/v1alpha1/namespaces/{}/recoverypolicies/{}",
+                    base::percent_encode(subject.namespace_name), base::percent_encode(policy));
+    admin.client().raw(std::move(request), std::move(done));
+  });
+  if (!response.ok()) return response.status().with("reading the RecoveryPolicy");
+  if (response->status == 404) {
+    return base::not_found(fmt::format(
+        "jobset {}/{} names RecoveryPolicy \"{}\" in its label {}, and there is none: make it, or "
+        "name another",
+        subject.namespace_name, subject.name, policy, recovery::kPolicyLabel));
+  }
+  PELTON_ASSIGN(const Json object, Json::parse(response->body));
+  if (response->status != 200) {
+    return base::unavailable(fmt::format("reading RecoveryPolicy {}/{}: {}", subject.namespace_name,
+                                         policy, object["message"].as_string()));
+  }
+  const std::string& uid = job_set.at("metadata.uid").as_string();
+  for (const Json& record : object.at("status.jobSets").items()) {
+    if (record["uid"].as_string() == uid) return record;
+  }
+  return base::Status(
+      base::Code::FailedPrecondition,
+      fmt::format("RecoveryPolicy {}/{} says nothing of jobset {} yet: its pods are not all there, "
+                  "or do not run under 'pelton run'; 'pelton top' shows them",
+                  subject.namespace_name, policy, subject.name));
+}
+
+base::Result<goodput::Timeline> observe_job_set(os::OsWorld& os, const std::string& data_dir,
+                                                const GoodputSubject& subject) {
+  PELTON_ASSIGN(auto admin, AdminClient::make(os.world(), data_directory(data_dir)));
+  using Object = base::Result<Json>;
+  const client::ObjectKey key{"JobSet", subject.namespace_name, subject.name};
+  const Object job_set =
+      await<Object>(os, [&](auto done) { admin->client().get(key, std::move(done)); });
+  if (!job_set.ok()) {
+    if (job_set.error().code() != base::Code::NotFound) return job_set.status();
+    return base::not_found(fmt::format("there is no jobset {}/{}: 'pelton top -A' lists them",
+                                       subject.namespace_name, subject.name));
+  }
+  PELTON_ASSIGN(const Json record, record_of(os, *admin, subject, *job_set));
+  using List = base::Result<client::ObjectList>;
+  const List pods = await<List>(os, [&](auto done) {
+    admin->client().list("Pod", subject.namespace_name,
+                         {.label_selector = fmt::format("{}={}", kJobSetLabel, subject.name)},
+                         std::move(done));
+  });
+  if (!pods.ok()) return pods.status().with("listing the pods");
+  std::vector<recovery::PodReport> reports;
+  for (const Json& pod : pods->items) reports.push_back(recovery::report_in(pod));
+  const auto created = base::parse_time(job_set->at("metadata.creationTimestamp").as_string());
+  auto timeline =
+      goodput::timeline_of(goodput::entries_of(record, reports),
+                           created.ok() ? *created : base::Instant(), os.world().clock.now());
+  if (!timeline.ok()) {
+    return timeline.status().with(
+        fmt::format("jobset {}/{}", subject.namespace_name, subject.name));
+  }
+  return timeline;
+}
+
+base::Result<goodput::Timeline> observe_log(os::OsWorld& os, const std::string& path) {
+  PELTON_ASSIGN(const std::string text, os.world().files.read(path));
+  auto timeline = goodput::timeline_of_log(text, os.world().clock.now());
+  if (!timeline.ok()) return timeline.status().with(path);
+  return timeline;
+}
+
+base::Result<GoodputSubject> subject_of(const GoodputOptions& chosen) {
+  if (!chosen.log.empty()) return GoodputSubject{"", chosen.log};
+  const size_t slash = chosen.subject.find('/');
+  const std::string kind = slash == std::string::npos ? "jobset" : chosen.subject.substr(0, slash);
+  const std::string name =
+      slash == std::string::npos ? chosen.subject : chosen.subject.substr(slash + 1);
+  if ((kind != "jobset" && kind != "jobsets") || name.empty()) {
+    return base::invalid_argument(
+        fmt::format("\"{}\" has no goodput; what has: jobset/NAME, or --log FILE", chosen.subject));
+  }
+  return GoodputSubject{chosen.namespace_name, name};
+}
+
+base::Status show(const GoodputOptions& chosen, const GoodputSubject& subject) {
+  PELTON_ASSIGN(auto os, os::make_world({.log_level = base::Severity::Warning}));
+  auto timeline = chosen.log.empty() ? observe_job_set(*os, chosen.data_dir, subject)
+                                     : observe_log(*os, chosen.log);
+  if (!timeline.ok()) return timeline.status();
+  const goodput::Report report = goodput::account(*timeline);
+  if (chosen.output == "json") {
+    Json json = goodput::to_json(report);
+    json.set("name", subject.name);
+    if (!subject.namespace_name.empty()) json.set("namespace", subject.namespace_name);
+    fmt::print("{}\n", json.dump(2));
+  } else if (chosen.output == "html") {
+    fmt::print("{}", goodput_html(subject, report));
+  } else if (chosen.output == "prometheus") {
+    fmt::print("{}", goodput_metrics(subject, report));
+  } else {
+    const int columns = os::is_terminal(kStdout) ? os::terminal_columns(0) : 0;
+    fmt::print("{}",
+               goodput_text(subject, report, columns > 0 ? static_cast<size_t>(columns) : 120));
+  }
+  return base::ok();
+}
+
+/// "jobset/NAME" of those that are there.
+Values job_sets(const GoodputOptions& chosen) {
+  const Values names = live_names("JobSet", chosen.data_dir, chosen.namespace_name);
+  return Values::asked([names] {
+    std::vector<Candidate> candidates = names.ask();
+    for (Candidate& candidate : candidates) candidate.word = "jobset/" + candidate.word;
+    return candidates;
+  });
+}
+
+constexpr const char* kExamples =
+    "  pelton goodput jobset/train                     # what was lost to what, MTTR, MTBI\n"
+    "  pelton goodput jobset/train -o html >train.html # one page with the plot, for a browser\n"
+    "  pelton goodput jobset/train -o json | jq .goodputPercent\n"
+    "  pelton goodput --log events.jsonl               # a log of ml-goodput-measurement\n"
+    "\n"
+    "Every nanosecond is in one category, named as in ml-goodput-measurement. With -o json:\n"
+    "  from, started, to, over, fullWidth, wallSeconds, productiveSeconds, uptimeSeconds\n"
+    "  goodputPercent, acceleratorGoodputPercent, ettrPercent, schedulingGoodputPercent\n"
+    "  mttrSeconds, mtbiSeconds (null: none), timesToRecoverSeconds[],\n"
+    "  timesBetweenInterruptionsSeconds[]\n"
+    "  breakdown[]      category, nanoseconds, seconds, percent, causes {CAUSE: seconds}\n"
+    "  interruptions[]  at, cause, generation, rank, node, recoverySeconds\n"
+    "  segments[]       from, to, category, cause, generation, width\n";
+
+}  // namespace
+
+int run_goodput(int argc, char** argv) {
+  GoodputOptions chosen;
+  Options options("pelton goodput",
+                  "Says where the time of a JobSet went: productive steps, and what each failure, "
+                  "save and start cost. Its history is kept by its RecoveryPolicy.",
+                  kExamples);
+  options.optional_positional("jobset", chosen.subject, "jobset/NAME", job_sets(chosen));
+  options.text("-n,--namespace", chosen.namespace_name, "its namespace",
+               live_names("Namespace", chosen.data_dir));
+  options.text("--log", chosen.log,
+               "of a log of events instead: of ml-goodput-measurement or of "
+               "AI-Hypercomputer/resiliency, one JSON object a line",
+               Values::files());
+  options.text("-o,--output", chosen.output, "json, html, prometheus, or nothing for a table",
+               Values::one_of({"json", "html", "prometheus"}));
+  options.text("--data-dir", chosen.data_dir, "the cluster's data directory",
+               Values::directories());
+  if (auto code = options.parse(argc, argv)) return *code;
+  const std::string& form = chosen.output;
+  if (!form.empty() && form != "json" && form != "html" && form != "prometheus") {
+    fmt::print(stderr,
+               "pelton goodput: -o {}: the forms are a table (no -o), json, html and prometheus; "
+               "see --help\n",
+               form);
+    return 2;
+  }
+  if (chosen.log.empty() == chosen.subject.empty()) {
+    fmt::print(stderr, "pelton goodput: give either jobset/NAME or --log FILE; see --help\n");
+    return 2;
+  }
+  const auto subject = subject_of(chosen);
+  const base::Status status = subject.ok() ? show(chosen, *subject) : subject.status();
+  if (status.ok()) return 0;
+  fmt::print(stderr, "pelton goodput: {}\n", status.message());
+  return subject.ok() ? 1 : 2;
+}
+
+}  // namespace pelton::cli
