@@ -46,6 +46,13 @@ constexpr Column kJobSet[] = {kName,
                               {"Completed", "string", "", 0, "Whether it completed."},
                               {"Suspended", "string", "", 0, "Whether it is suspended."},
                               {"Age", "date", "", 0, "Time since the object was created."}};
+constexpr Column kRecoveryPolicy[] = {
+    kName,
+    {"JobSets", "string", "", 0, "The JobSets that name it."},
+    {"Generation", "string", "", 0, "Of each: number and phase of its generation."},
+    {"Width", "string", "", 0, "Of each: ranks that train, of the most there may be."},
+    {"Last Decision", "string", "", 0, "Of each: how its generation began."},
+    kAge};
 constexpr Column kNode[] = {
     kName,
     {"Status", "string", "", 0, "Whether the node is ready and takes pods."},
@@ -155,6 +162,38 @@ Cells role_binding_cells(const Json& object, Instant now) {
           subjects_of(object, "ServiceAccount")};
 }
 
+std::string generation_cell(const Json& job) {
+  const Json& generation = job["generation"];
+  if (generation.is_null()) return "<none>";
+  return fmt::format("{} {}", generation["number"].as_int(), generation["phase"].as_string());
+}
+
+std::string width_cell(const Json& job) {
+  int64_t ranks = 0;
+  const bool runs = job["generation"]["phase"].as_string() == "Running";
+  for (const Json& member : job["generation"]["members"].items()) ranks += member["ranks"].as_int();
+  return fmt::format("{}/{}", runs ? ranks : 0, job["fullWorldSize"].as_int());
+}
+
+Cells recovery_policy_cells(const Json& object, Instant now) {
+  std::vector<std::string> names;
+  std::vector<std::string> generations;
+  std::vector<std::string> widths;
+  std::vector<std::string> decisions;
+  for (const Json& job : object["status"]["jobSets"].items()) {
+    names.push_back(job["name"].as_string());
+    generations.push_back(generation_cell(job));
+    widths.push_back(width_cell(job));
+    decisions.push_back(or_none(job["lastDecision"]["rung"].as_string()));
+  }
+  return {name_of(object),
+          or_none(base::join(names, ",")),
+          or_none(base::join(generations, ",")),
+          or_none(base::join(widths, ",")),
+          or_none(base::join(decisions, ",")),
+          age_cell(created(object), now)};
+}
+
 struct KindColumns {
   std::string_view kind;
   std::span<const Column> columns;
@@ -174,6 +213,7 @@ constexpr KindColumns kKinds[] = {
     {"Namespace", kNamespace, namespace_cells},
     {"Node", kNode, node_cells},
     {"Pod", kPod, pod_cells},
+    {"RecoveryPolicy", kRecoveryPolicy, recovery_policy_cells},
     {"Role", kRole, role_cells},
     {"RoleBinding", kRoleBinding, role_binding_cells},
     {"Secret", kSecret, secret_cells},

@@ -73,6 +73,11 @@ TEST(Columns, ShowTheOtherKinds) {
           "false}, status: {restarts: 2, terminalState: Completed, conditions: [{type: Completed, "
           "status: 'True'}]}}"),
       "s|Completed|2|True|false|<unknown>");
+  EXPECT_EQ(
+      row("{apiVersion: pelton.dev/v1alpha1, kind: RecoveryPolicy, metadata: {name: p}, status: "
+          "{jobSets: [{name: train, uid: u, fullWorldSize: 8, generation: {number: 3, phase: "
+          "Running, members: [{ranks: 4}, {ranks: 2}]}, lastDecision: {rung: Shrink}}]}}"),
+      "p|train|3 Running|6/8|Shrink|<unknown>");
   EXPECT_EQ(row("{apiVersion: v1, kind: Node, metadata: {name: n1, labels: "
                 "{node-role.kubernetes.io/w: ''}}, "
                 "spec: {unschedulable: true}, status: {nodeInfo: {kubeletVersion: v1}, conditions: "

@@ -6,10 +6,19 @@ namespace {
 
 #define CORE "io.k8s.api.core.v1."
 #define BATCH "io.k8s.api.batch.v1."
+#define PELTON "dev.pelton.v1alpha1."
 #define JOBSET "io.x-k8s.jobset.v1alpha2."
 
 // Sorted by type: default_rows() is searched.
 constexpr DefaultRow kRows[] = {
+    {PELTON "RecoveryBudget", "generations", "60"},
+    {PELTON "RecoveryBudget", "podReplacements", "20"},
+    {PELTON "RecoveryBudget", "quarantines", "3"},
+    {PELTON "RecoveryBudget", "windowSeconds", "600"},
+    {PELTON "RecoveryPolicy", "spec", "{}"},
+    {PELTON "RecoveryPolicySpec", "budget", "{}"},
+    {PELTON "RecoveryPolicySpec", "ranksPerReplica", "1"},
+    {PELTON "RecoveryPolicySpec", "spares", "0"},
     {BATCH "JobCondition", "lastProbeTime", "null"},
     {BATCH "JobCondition", "lastTransitionTime", "null"},
     {BATCH "JobSpec", "completionMode", R"("NonIndexed")"},

@@ -51,6 +51,9 @@ constexpr SubresourceInfo kJobParts[] = {{"status", "batch", "v1", "Job", kGetPa
 constexpr SubresourceInfo kJobSetParts[] = {
     {"status", "jobset.x-k8s.io", "v1alpha2", "JobSet", kGetPatchUpdate}};
 
+constexpr SubresourceInfo kPolicyParts[] = {
+    {"status", "pelton.dev", "v1alpha1", "RecoveryPolicy", kGetPatchUpdate}};
+
 constexpr std::string_view kPodFields[] = {
     "spec.nodeName",    "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
     "spec.hostNetwork", "status.phase",       "status.podIP",       "status.nominatedNodeName"};
@@ -184,6 +187,11 @@ std::vector<ResourceInfo> builtin_resources() {
                      "dev.pelton.v1alpha1.GangBinding"));
   all.back().verbs = kCreate;
   all.back().is_virtual = true;
+
+  all.push_back(make("pelton.dev", "v1alpha1", "RecoveryPolicy", "recoverypolicies",
+                     "recoverypolicy", {}, "dev.pelton.v1alpha1.RecoveryPolicy"));
+  all.back().subresources = kPolicyParts;
+  all.back().has_generation = true;
   return all;
 }
 

@@ -162,6 +162,7 @@ constexpr KindRules kKinds[] = {
     {"Node", validate_node, validate_node_update},
     {"Pod", validate_pod, validate_pod_update},
     {"Secret", validate_config, validate_config_update},
+    {"RecoveryPolicy", validate_recovery_policy, nullptr},
     {"Role", validate_role, nullptr},
     {"RoleBinding", validate_role_binding, validate_role_binding_update},
     {"Service", validate_service, validate_service_update},
@@ -183,7 +184,7 @@ bool reruns_on_update(std::string_view kind) {
 
 void check_field_table(Findings& findings, const ResourceInfo& resource, const Json& object) {
   if (resource.custom != nullptr) return;
-  if (resource.kind != "JobSet" && resource.kind != "GangBinding") return;
+  if (resource.kind != "JobSet" && resource.group != "pelton.dev") return;
   check_by_table(findings, Path(""), *resource.type, object);
 }
 

@@ -74,5 +74,6 @@ void validate_event(Findings& findings, const base::Json& event);
 void validate_event_update(Findings& findings, const base::Json& before, const base::Json& after);
 void validate_namespace_status(Findings& findings, const base::Json& after);
 void validate_gang_binding(Findings& findings, const base::Json& binding);
+void validate_recovery_policy(Findings& findings, const base::Json& policy);
 
 }  // namespace pelton::api

@@ -174,6 +174,24 @@ TEST(Validate, KeepsPodsAsTheyAre) {
             "");
 }
 
+TEST(Validate, ChecksRecoveryPolicies) {
+  const char* policy =
+      "{apiVersion: pelton.dev/v1alpha1, kind: RecoveryPolicy, metadata: {name: p, namespace: "
+      "default}}";
+  EXPECT_EQ(prepared(policy)["spec"]["budget"]["generations"].as_int(), 60);
+  expect_created(
+      policy,
+      {{"{spec: {minReplicas: 2, maxReplicas: 4, meshes: [{name: a, ranks: 3}], rungs: [Shrink]}}",
+        ""},
+       {"{spec: {minReplicas: 4, maxReplicas: 2}}",
+        "spec.minReplicas: Invalid value: 4: must be less than or equal to spec.maxReplicas, 2"},
+       {"{spec: {minReplicas: 0}}", "spec.minReplicas: Invalid value: 0"},
+       {"{spec: {spares: -1}}", "spec.spares: Invalid value: -1"},
+       {"{spec: {rungs: [Pray]}}", "spec.rungs[0]: Unsupported value: \"Pray\""},
+       {"{spec: {meshes: [{name: a, ranks: 0}]}}", "spec.meshes[0].ranks: Invalid value: 0"},
+       {"{spec: {budget: {generations: 0}}}", "spec.budget.generations: Invalid value: 0"}});
+}
+
 TEST(Validate, ChecksJobs) {
   expect_created(
       kJob,

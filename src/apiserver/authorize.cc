@@ -79,7 +79,8 @@ const char* node_refusal(const std::string& node, const Access& a) {
   }
   if (is_read(a) && a.subresource.empty() &&
       ((a.group.empty() && is_one_of(a.resource, {"services", "namespaces"})) ||
-       (a.group == "discovery.k8s.io" && a.resource == "endpointslices"))) {
+       (a.group == "discovery.k8s.io" && a.resource == "endpointslices") ||
+       (a.group == "pelton.dev" && a.resource == "recoverypolicies"))) {
     return nullptr;
   }
   return "not among what a node needs";

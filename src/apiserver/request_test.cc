@@ -113,6 +113,11 @@ TEST(Authorize, ANodeMayDoWhatItsKubeletNeedsAndNoMore) {
       {true, "list", "", "services", "", "", "", ""},
       {false, "list", "batch", "jobs", "", "", "", ""},
       {false, "create", "pelton.dev", "gangbindings", "", "a", "", ""},
+      {true, "watch", "pelton.dev", "recoverypolicies", "", "a", "", ""},
+      {true, "get", "pelton.dev", "recoverypolicies", "", "a", "p", ""},
+      {false, "update", "pelton.dev", "recoverypolicies", "", "a", "p", ""},
+      {false, "update", "pelton.dev", "recoverypolicies", "status", "a", "p", ""},
+      {false, "get", "pelton.dev", "recoverypolicies", "status", "a", "p", ""},
   };
   for (const NodeCase& c : cases) {
     Access access{c.verb, c.group, c.resource, c.subresource, c.ns, c.name, c.field_selector, ""};

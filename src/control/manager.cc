@@ -17,7 +17,7 @@ base::Rng seeded(world::Random& random) {
 /// The labels by which reconcilers look pods and jobs up.
 std::vector<std::string> indexed_labels() {
   return {decide::placement::kJobSetUidLabel, "jobset.sigs.k8s.io/jobset-name",
-          "batch.kubernetes.io/job-name"};
+          "batch.kubernetes.io/job-name", "pelton.dev/recovery-policy"};
 }
 
 }  // namespace

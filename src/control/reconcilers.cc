@@ -8,6 +8,7 @@
 #include "control/jobset_reconciler.h"
 #include "control/namespace_reconciler.h"
 #include "control/node_lifecycle_reconciler.h"
+#include "control/recovery_reconciler.h"
 #include "control/scheduler_reconciler.h"
 #include "control/service_account_reconciler.h"
 
@@ -20,6 +21,7 @@ std::vector<std::unique_ptr<Reconciler>> make_reconcilers(base::Instant now,
   all.push_back(std::make_unique<SchedulerReconciler>());
   all.push_back(std::make_unique<JobSetReconciler>());
   all.push_back(std::make_unique<JobReconciler>(options.job));
+  all.push_back(std::make_unique<RecoveryReconciler>());
   all.push_back(std::make_unique<EndpointSliceReconciler>());
   all.push_back(std::make_unique<NodeLifecycleReconciler>(options.node_lifecycle));
   all.push_back(std::make_unique<GarbageReconciler>());

@@ -28,6 +28,7 @@ ROOTS = [CORE + kind for kind in (
     EXTENSIONS + "CustomResourceDefinition", RBAC + "ClusterRole", RBAC + "ClusterRoleBinding",
     RBAC + "Role", RBAC + "RoleBinding", META + "DeleteOptions", META + "Status",
     META + "ListMeta", JOBSET + "JobSet", PELTON + "GangBinding",
+    PELTON + "RecoveryPolicy",
 ]
 
 # Inlined in JobSet's CRD, but published as types of their own.
@@ -55,6 +56,25 @@ JOBSET_TYPES = {
 }
 
 _STRING = {"type": "string"}
+_INT32 = {"type": "integer", "format": "int32"}
+_INT64 = {"type": "integer", "format": "int64"}
+_ANY = {"type": "object"}
+
+
+def _ours(name):
+    return {"$ref": "#/components/schemas/" + PELTON + name}
+
+
+def _list(of, *keys):
+    kind = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)} if keys \
+        else {"x-kubernetes-list-type": "atomic"}
+    return dict(kind, type="array", items=of)
+
+
+def _struct(required=(), **properties):
+    return {"type": "object", "required": list(required), "properties": properties}
+
+
 # Kinds of our own.
 PELTON_TYPES = {
     PELTON + "GangBinding": {"type": "object", "properties": {
@@ -67,6 +87,35 @@ PELTON_TYPES = {
             "$ref": "#/components/schemas/" + PELTON + "PodPlacement"}}}},
     PELTON + "PodPlacement": {"type": "object", "required": ["podName", "podUID", "nodeName"],
         "properties": {"podName": _STRING, "podUID": _STRING, "nodeName": _STRING}},
+    PELTON + "RecoveryPolicy": _struct(
+        apiVersion=_STRING, kind=_STRING,
+        metadata={"$ref": "#/components/schemas/" + META + "ObjectMeta"},
+        spec=_ours("RecoveryPolicySpec"), status=_ours("RecoveryPolicyStatus")),
+    PELTON + "RecoveryPolicySpec": _struct(
+        minReplicas=_INT32, maxReplicas=_INT32, ranksPerReplica=_INT32, spares=_INT32,
+        meshes=_list(_ours("RecoveryMesh"), "name"), rungs=_list(_STRING),
+        budget=_ours("RecoveryBudget")),
+    PELTON + "RecoveryMesh": _struct(["name", "ranks"], name=_STRING, ranks=_INT32),
+    PELTON + "RecoveryBudget": _struct(
+        windowSeconds=_INT32, generations=_INT32, podReplacements=_INT32, quarantines=_INT32),
+    PELTON + "RecoveryPolicyStatus": _struct(
+        observedGeneration=_INT64, jobSets=_list(_ours("JobSetRecovery"), "uid"),
+        nodes=_list(_ours("NodeMemory"), "name")),
+    # What only Pelton's own parts read and write (decide/recovery/records.h) has no table here, so
+    # that a newer part's members survive an older server.
+    PELTON + "JobSetRecovery": _struct(
+        ["name", "uid"], name=_STRING, uid=_STRING, attempt=_INT64, fullWorldSize=_INT32,
+        generation=_ANY, lastDecision=_ours("RecoveryDecision"), history=_list(_ANY),
+        replaced=_list(_ANY), conditions=_list(
+            {"$ref": "#/components/schemas/" + META + "Condition"}, "type")),
+    PELTON + "RecoveryDecision": _struct(
+        rung=_STRING, reason=_STRING, at=_STRING, alternatives=_list(_ours("RecoveryAlternative"))),
+    PELTON + "RecoveryAlternative": _struct(
+        rung=_STRING, lostAcceleratorSeconds={"type": "number", "format": "double"},
+        possible={"type": "boolean"}, why=_STRING),
+    PELTON + "NodeMemory": _struct(
+        ["name"], name=_STRING, failures=_list(_STRING), cause=_STRING, quarantine=_STRING,
+        quarantinedAt=_STRING),
 }
 
 

@@ -260,37 +260,125 @@ extern const TypeInfo T245;
 extern const TypeInfo T246;
 extern const TypeInfo T247;
 extern const TypeInfo T248;
+extern const TypeInfo T249;
+extern const TypeInfo T250;
+extern const TypeInfo T251;
+extern const TypeInfo T252;
+extern const TypeInfo T253;
+extern const TypeInfo T254;
+extern const TypeInfo T255;
+extern const TypeInfo T256;
+extern const TypeInfo T257;
 
 constexpr Field F0[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T228},
+    {.name = "metadata", .value = V::Struct, .type = &T237},
     {.name = "spec", .value = V::Struct, .is_required = true, .type = &T1},
 };
 constexpr TypeInfo T0 = {"dev.pelton.v1alpha1.GangBinding", F0};
 
 constexpr Field F1[] = {
-    {.name = "bindings", .value = V::Struct, .shape = S::List, .is_required = true, .type = &T2},
+    {.name = "bindings", .value = V::Struct, .shape = S::List, .is_required = true, .type = &T4},
 };
 constexpr TypeInfo T1 = {"dev.pelton.v1alpha1.GangBindingSpec", F1};
 
 constexpr Field F2[] = {
+    {.name = "attempt", .value = V::Int64},
+    {.name = "conditions", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "type", .type = &T231},
+    {.name = "fullWorldSize", .value = V::Int32},
+    {.name = "generation", .value = V::Any},
+    {.name = "history", .value = V::Any, .shape = S::List},
+    {.name = "lastDecision", .value = V::Struct, .type = &T7},
+    {.name = "name", .value = V::String, .is_required = true},
+    {.name = "replaced", .value = V::Any, .shape = S::List},
+    {.name = "uid", .value = V::String, .is_required = true},
+};
+constexpr TypeInfo T2 = {"dev.pelton.v1alpha1.JobSetRecovery", F2};
+
+constexpr Field F3[] = {
+    {.name = "cause", .value = V::String},
+    {.name = "failures", .value = V::String, .shape = S::List},
+    {.name = "name", .value = V::String, .is_required = true},
+    {.name = "quarantine", .value = V::String},
+    {.name = "quarantinedAt", .value = V::String},
+};
+constexpr TypeInfo T3 = {"dev.pelton.v1alpha1.NodeMemory", F3};
+
+constexpr Field F4[] = {
     {.name = "nodeName", .value = V::String, .is_required = true},
     {.name = "podName", .value = V::String, .is_required = true},
     {.name = "podUID", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T2 = {"dev.pelton.v1alpha1.PodPlacement", F2};
+constexpr TypeInfo T4 = {"dev.pelton.v1alpha1.PodPlacement", F4};
 
-constexpr Field F3[] = {
+constexpr Field F5[] = {
+    {.name = "lostAcceleratorSeconds", .value = V::Double},
+    {.name = "possible", .value = V::Bool},
+    {.name = "rung", .value = V::String},
+    {.name = "why", .value = V::String},
+};
+constexpr TypeInfo T5 = {"dev.pelton.v1alpha1.RecoveryAlternative", F5};
+
+constexpr Field F6[] = {
+    {.name = "generations", .value = V::Int32},
+    {.name = "podReplacements", .value = V::Int32},
+    {.name = "quarantines", .value = V::Int32},
+    {.name = "windowSeconds", .value = V::Int32},
+};
+constexpr TypeInfo T6 = {"dev.pelton.v1alpha1.RecoveryBudget", F6};
+
+constexpr Field F7[] = {
+    {.name = "alternatives", .value = V::Struct, .shape = S::List, .type = &T5},
+    {.name = "at", .value = V::String},
+    {.name = "reason", .value = V::String},
+    {.name = "rung", .value = V::String},
+};
+constexpr TypeInfo T7 = {"dev.pelton.v1alpha1.RecoveryDecision", F7};
+
+constexpr Field F8[] = {
+    {.name = "name", .value = V::String, .is_required = true},
+    {.name = "ranks", .value = V::Int32, .is_required = true},
+};
+constexpr TypeInfo T8 = {"dev.pelton.v1alpha1.RecoveryMesh", F8};
+
+constexpr Field F9[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T228},
-    {.name = "spec", .value = V::Struct, .type = &T5},
-    {.name = "status", .value = V::Struct, .type = &T6},
+    {.name = "metadata", .value = V::Struct, .type = &T237},
+    {.name = "spec", .value = V::Struct, .type = &T10},
+    {.name = "status", .value = V::Struct, .type = &T11},
 };
-constexpr TypeInfo T3 = {"io.k8s.api.batch.v1.Job", F3};
+constexpr TypeInfo T9 = {"dev.pelton.v1alpha1.RecoveryPolicy", F9};
 
-constexpr Field F4[] = {
+constexpr Field F10[] = {
+    {.name = "budget", .value = V::Struct, .type = &T6},
+    {.name = "maxReplicas", .value = V::Int32},
+    {.name = "meshes", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "name", .type = &T8},
+    {.name = "minReplicas", .value = V::Int32},
+    {.name = "ranksPerReplica", .value = V::Int32},
+    {.name = "rungs", .value = V::String, .shape = S::List},
+    {.name = "spares", .value = V::Int32},
+};
+constexpr TypeInfo T10 = {"dev.pelton.v1alpha1.RecoveryPolicySpec", F10};
+
+constexpr Field F11[] = {
+    {.name = "jobSets", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "uid", .type = &T2},
+    {.name = "nodes", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "name", .type = &T3},
+    {.name = "observedGeneration", .value = V::Int64},
+};
+constexpr TypeInfo T11 = {"dev.pelton.v1alpha1.RecoveryPolicyStatus", F11};
+
+constexpr Field F12[] = {
+    {.name = "apiVersion", .value = V::String},
+    {.name = "kind", .value = V::String},
+    {.name = "metadata", .value = V::Struct, .type = &T237},
+    {.name = "spec", .value = V::Struct, .type = &T14},
+    {.name = "status", .value = V::Struct, .type = &T15},
+};
+constexpr TypeInfo T12 = {"io.k8s.api.batch.v1.Job", F12};
+
+constexpr Field F13[] = {
     {.name = "lastProbeTime", .value = V::Time},
     {.name = "lastTransitionTime", .value = V::Time},
     {.name = "message", .value = V::String},
@@ -298,9 +386,9 @@ constexpr Field F4[] = {
     {.name = "status", .value = V::String, .is_required = true},
     {.name = "type", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T4 = {"io.k8s.api.batch.v1.JobCondition", F4};
+constexpr TypeInfo T13 = {"io.k8s.api.batch.v1.JobCondition", F13};
 
-constexpr Field F5[] = {
+constexpr Field F14[] = {
     {.name = "activeDeadlineSeconds", .value = V::Int64},
     {.name = "backoffLimit", .value = V::Int32},
     {.name = "backoffLimitPerIndex", .value = V::Int32},
@@ -310,88 +398,88 @@ constexpr Field F5[] = {
     {.name = "manualSelector", .value = V::Bool},
     {.name = "maxFailedIndexes", .value = V::Int32},
     {.name = "parallelism", .value = V::Int32},
-    {.name = "podFailurePolicy", .value = V::Struct, .type = &T8},
+    {.name = "podFailurePolicy", .value = V::Struct, .type = &T17},
     {.name = "podReplacementPolicy", .value = V::String},
-    {.name = "selector", .value = V::Struct, .type = &T224},
-    {.name = "successPolicy", .value = V::Struct, .type = &T12},
+    {.name = "selector", .value = V::Struct, .type = &T233},
+    {.name = "successPolicy", .value = V::Struct, .type = &T21},
     {.name = "suspend", .value = V::Bool},
-    {.name = "template", .value = V::Struct, .is_required = true, .type = &T138},
+    {.name = "template", .value = V::Struct, .is_required = true, .type = &T147},
     {.name = "ttlSecondsAfterFinished", .value = V::Int32},
 };
-constexpr TypeInfo T5 = {"io.k8s.api.batch.v1.JobSpec", F5};
+constexpr TypeInfo T14 = {"io.k8s.api.batch.v1.JobSpec", F14};
 
-constexpr Field F6[] = {
+constexpr Field F15[] = {
     {.name = "active", .value = V::Int32},
     {.name = "completedIndexes", .value = V::String},
     {.name = "completionTime", .value = V::Time},
-    {.name = "conditions", .value = V::Struct, .shape = S::List, .patch_strategy = P::Merge, .merge_key = "type", .type = &T4},
+    {.name = "conditions", .value = V::Struct, .shape = S::List, .patch_strategy = P::Merge, .merge_key = "type", .type = &T13},
     {.name = "failed", .value = V::Int32},
     {.name = "failedIndexes", .value = V::String},
     {.name = "ready", .value = V::Int32},
     {.name = "startTime", .value = V::Time},
     {.name = "succeeded", .value = V::Int32},
     {.name = "terminating", .value = V::Int32},
-    {.name = "uncountedTerminatedPods", .value = V::Struct, .type = &T14},
+    {.name = "uncountedTerminatedPods", .value = V::Struct, .type = &T23},
 };
-constexpr TypeInfo T6 = {"io.k8s.api.batch.v1.JobStatus", F6};
+constexpr TypeInfo T15 = {"io.k8s.api.batch.v1.JobStatus", F15};
 
-constexpr Field F7[] = {
-    {.name = "metadata", .value = V::Struct, .type = &T228},
-    {.name = "spec", .value = V::Struct, .type = &T5},
+constexpr Field F16[] = {
+    {.name = "metadata", .value = V::Struct, .type = &T237},
+    {.name = "spec", .value = V::Struct, .type = &T14},
 };
-constexpr TypeInfo T7 = {"io.k8s.api.batch.v1.JobTemplateSpec", F7};
+constexpr TypeInfo T16 = {"io.k8s.api.batch.v1.JobTemplateSpec", F16};
 
-constexpr Field F8[] = {
-    {.name = "rules", .value = V::Struct, .shape = S::List, .is_required = true, .type = &T11},
+constexpr Field F17[] = {
+    {.name = "rules", .value = V::Struct, .shape = S::List, .is_required = true, .type = &T20},
 };
-constexpr TypeInfo T8 = {"io.k8s.api.batch.v1.PodFailurePolicy", F8};
+constexpr TypeInfo T17 = {"io.k8s.api.batch.v1.PodFailurePolicy", F17};
 
-constexpr Field F9[] = {
+constexpr Field F18[] = {
     {.name = "containerName", .value = V::String},
     {.name = "operator", .value = V::String, .is_required = true},
     {.name = "values", .value = V::Int32, .shape = S::List, .is_required = true, .list_type = L::Set},
 };
-constexpr TypeInfo T9 = {"io.k8s.api.batch.v1.PodFailurePolicyOnExitCodesRequirement", F9};
+constexpr TypeInfo T18 = {"io.k8s.api.batch.v1.PodFailurePolicyOnExitCodesRequirement", F18};
 
-constexpr Field F10[] = {
+constexpr Field F19[] = {
     {.name = "status", .value = V::String},
     {.name = "type", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T10 = {"io.k8s.api.batch.v1.PodFailurePolicyOnPodConditionsPattern", F10};
+constexpr TypeInfo T19 = {"io.k8s.api.batch.v1.PodFailurePolicyOnPodConditionsPattern", F19};
 
-constexpr Field F11[] = {
+constexpr Field F20[] = {
     {.name = "action", .value = V::String, .is_required = true},
-    {.name = "onExitCodes", .value = V::Struct, .type = &T9},
-    {.name = "onPodConditions", .value = V::Struct, .shape = S::List, .type = &T10},
+    {.name = "onExitCodes", .value = V::Struct, .type = &T18},
+    {.name = "onPodConditions", .value = V::Struct, .shape = S::List, .type = &T19},
 };
-constexpr TypeInfo T11 = {"io.k8s.api.batch.v1.PodFailurePolicyRule", F11};
+constexpr TypeInfo T20 = {"io.k8s.api.batch.v1.PodFailurePolicyRule", F20};
 
-constexpr Field F12[] = {
-    {.name = "rules", .value = V::Struct, .shape = S::List, .is_required = true, .type = &T13},
+constexpr Field F21[] = {
+    {.name = "rules", .value = V::Struct, .shape = S::List, .is_required = true, .type = &T22},
 };
-constexpr TypeInfo T12 = {"io.k8s.api.batch.v1.SuccessPolicy", F12};
+constexpr TypeInfo T21 = {"io.k8s.api.batch.v1.SuccessPolicy", F21};
 
-constexpr Field F13[] = {
+constexpr Field F22[] = {
     {.name = "succeededCount", .value = V::Int32},
     {.name = "succeededIndexes", .value = V::String},
 };
-constexpr TypeInfo T13 = {"io.k8s.api.batch.v1.SuccessPolicyRule", F13};
+constexpr TypeInfo T22 = {"io.k8s.api.batch.v1.SuccessPolicyRule", F22};
 
-constexpr Field F14[] = {
+constexpr Field F23[] = {
     {.name = "failed", .value = V::String, .shape = S::List, .list_type = L::Set},
     {.name = "succeeded", .value = V::String, .shape = S::List, .list_type = L::Set},
 };
-constexpr TypeInfo T14 = {"io.k8s.api.batch.v1.UncountedTerminatedPods", F14};
+constexpr TypeInfo T23 = {"io.k8s.api.batch.v1.UncountedTerminatedPods", F23};
 
-constexpr Field F15[] = {
+constexpr Field F24[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T228},
-    {.name = "spec", .value = V::Struct, .type = &T16},
+    {.name = "metadata", .value = V::Struct, .type = &T237},
+    {.name = "spec", .value = V::Struct, .type = &T25},
 };
-constexpr TypeInfo T15 = {"io.k8s.api.coordination.v1.Lease", F15};
+constexpr TypeInfo T24 = {"io.k8s.api.coordination.v1.Lease", F24};
 
-constexpr Field F16[] = {
+constexpr Field F25[] = {
     {.name = "acquireTime", .value = V::MicroTime},
     {.name = "holderIdentity", .value = V::String},
     {.name = "leaseDurationSeconds", .value = V::Int32},
@@ -400,36 +488,36 @@ constexpr Field F16[] = {
     {.name = "renewTime", .value = V::MicroTime},
     {.name = "strategy", .value = V::String},
 };
-constexpr TypeInfo T16 = {"io.k8s.api.coordination.v1.LeaseSpec", F16};
+constexpr TypeInfo T25 = {"io.k8s.api.coordination.v1.LeaseSpec", F25};
 
-constexpr Field F17[] = {
+constexpr Field F26[] = {
     {.name = "fsType", .value = V::String},
     {.name = "partition", .value = V::Int32},
     {.name = "readOnly", .value = V::Bool},
     {.name = "volumeID", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T17 = {"io.k8s.api.core.v1.AWSElasticBlockStoreVolumeSource", F17};
+constexpr TypeInfo T26 = {"io.k8s.api.core.v1.AWSElasticBlockStoreVolumeSource", F26};
 
-constexpr Field F18[] = {
-    {.name = "nodeAffinity", .value = V::Struct, .type = &T94},
-    {.name = "podAffinity", .value = V::Struct, .type = &T120},
-    {.name = "podAntiAffinity", .value = V::Struct, .type = &T122},
+constexpr Field F27[] = {
+    {.name = "nodeAffinity", .value = V::Struct, .type = &T103},
+    {.name = "podAffinity", .value = V::Struct, .type = &T129},
+    {.name = "podAntiAffinity", .value = V::Struct, .type = &T131},
 };
-constexpr TypeInfo T18 = {"io.k8s.api.core.v1.Affinity", F18};
+constexpr TypeInfo T27 = {"io.k8s.api.core.v1.Affinity", F27};
 
-constexpr Field F19[] = {
+constexpr Field F28[] = {
     {.name = "localhostProfile", .value = V::String},
     {.name = "type", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T19 = {"io.k8s.api.core.v1.AppArmorProfile", F19};
+constexpr TypeInfo T28 = {"io.k8s.api.core.v1.AppArmorProfile", F28};
 
-constexpr Field F20[] = {
+constexpr Field F29[] = {
     {.name = "devicePath", .value = V::String, .is_required = true},
     {.name = "name", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T20 = {"io.k8s.api.core.v1.AttachedVolume", F20};
+constexpr TypeInfo T29 = {"io.k8s.api.core.v1.AttachedVolume", F29};
 
-constexpr Field F21[] = {
+constexpr Field F30[] = {
     {.name = "cachingMode", .value = V::String},
     {.name = "diskName", .value = V::String, .is_required = true},
     {.name = "diskURI", .value = V::String, .is_required = true},
@@ -437,199 +525,199 @@ constexpr Field F21[] = {
     {.name = "kind", .value = V::String},
     {.name = "readOnly", .value = V::Bool},
 };
-constexpr TypeInfo T21 = {"io.k8s.api.core.v1.AzureDiskVolumeSource", F21};
+constexpr TypeInfo T30 = {"io.k8s.api.core.v1.AzureDiskVolumeSource", F30};
 
-constexpr Field F22[] = {
+constexpr Field F31[] = {
     {.name = "readOnly", .value = V::Bool},
     {.name = "secretName", .value = V::String, .is_required = true},
     {.name = "shareName", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T22 = {"io.k8s.api.core.v1.AzureFileVolumeSource", F22};
+constexpr TypeInfo T31 = {"io.k8s.api.core.v1.AzureFileVolumeSource", F31};
 
-constexpr Field F23[] = {
+constexpr Field F32[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T228},
-    {.name = "target", .value = V::Struct, .is_required = true, .type = &T111},
+    {.name = "metadata", .value = V::Struct, .type = &T237},
+    {.name = "target", .value = V::Struct, .is_required = true, .type = &T120},
 };
-constexpr TypeInfo T23 = {"io.k8s.api.core.v1.Binding", F23};
+constexpr TypeInfo T32 = {"io.k8s.api.core.v1.Binding", F32};
 
-constexpr Field F24[] = {
+constexpr Field F33[] = {
     {.name = "driver", .value = V::String, .is_required = true},
     {.name = "fsType", .value = V::String},
-    {.name = "nodePublishSecretRef", .value = V::Struct, .type = &T85},
+    {.name = "nodePublishSecretRef", .value = V::Struct, .type = &T94},
     {.name = "readOnly", .value = V::Bool},
     {.name = "volumeAttributes", .value = V::String, .shape = S::Map},
 };
-constexpr TypeInfo T24 = {"io.k8s.api.core.v1.CSIVolumeSource", F24};
+constexpr TypeInfo T33 = {"io.k8s.api.core.v1.CSIVolumeSource", F33};
 
-constexpr Field F25[] = {
+constexpr Field F34[] = {
     {.name = "add", .value = V::String, .shape = S::List},
     {.name = "drop", .value = V::String, .shape = S::List},
 };
-constexpr TypeInfo T25 = {"io.k8s.api.core.v1.Capabilities", F25};
+constexpr TypeInfo T34 = {"io.k8s.api.core.v1.Capabilities", F34};
 
-constexpr Field F26[] = {
+constexpr Field F35[] = {
     {.name = "monitors", .value = V::String, .shape = S::List, .is_required = true},
     {.name = "path", .value = V::String},
     {.name = "readOnly", .value = V::Bool},
     {.name = "secretFile", .value = V::String},
-    {.name = "secretRef", .value = V::Struct, .type = &T85},
+    {.name = "secretRef", .value = V::Struct, .type = &T94},
     {.name = "user", .value = V::String},
 };
-constexpr TypeInfo T26 = {"io.k8s.api.core.v1.CephFSVolumeSource", F26};
+constexpr TypeInfo T35 = {"io.k8s.api.core.v1.CephFSVolumeSource", F35};
 
-constexpr Field F27[] = {
+constexpr Field F36[] = {
     {.name = "fsType", .value = V::String},
     {.name = "readOnly", .value = V::Bool},
-    {.name = "secretRef", .value = V::Struct, .type = &T85},
+    {.name = "secretRef", .value = V::Struct, .type = &T94},
     {.name = "volumeID", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T27 = {"io.k8s.api.core.v1.CinderVolumeSource", F27};
+constexpr TypeInfo T36 = {"io.k8s.api.core.v1.CinderVolumeSource", F36};
 
-constexpr Field F28[] = {
+constexpr Field F37[] = {
     {.name = "timeoutSeconds", .value = V::Int32},
 };
-constexpr TypeInfo T28 = {"io.k8s.api.core.v1.ClientIPConfig", F28};
+constexpr TypeInfo T37 = {"io.k8s.api.core.v1.ClientIPConfig", F37};
 
-constexpr Field F29[] = {
-    {.name = "labelSelector", .value = V::Struct, .type = &T224},
+constexpr Field F38[] = {
+    {.name = "labelSelector", .value = V::Struct, .type = &T233},
     {.name = "name", .value = V::String},
     {.name = "optional", .value = V::Bool},
     {.name = "path", .value = V::String, .is_required = true},
     {.name = "signerName", .value = V::String},
 };
-constexpr TypeInfo T29 = {"io.k8s.api.core.v1.ClusterTrustBundleProjection", F29};
+constexpr TypeInfo T38 = {"io.k8s.api.core.v1.ClusterTrustBundleProjection", F38};
 
-constexpr Field F30[] = {
+constexpr Field F39[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "binaryData", .value = V::Bytes, .shape = S::Map},
     {.name = "data", .value = V::String, .shape = S::Map},
     {.name = "immutable", .value = V::Bool},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T228},
+    {.name = "metadata", .value = V::Struct, .type = &T237},
 };
-constexpr TypeInfo T30 = {"io.k8s.api.core.v1.ConfigMap", F30};
+constexpr TypeInfo T39 = {"io.k8s.api.core.v1.ConfigMap", F39};
 
-constexpr Field F31[] = {
+constexpr Field F40[] = {
     {.name = "name", .value = V::String},
     {.name = "optional", .value = V::Bool},
 };
-constexpr TypeInfo T31 = {"io.k8s.api.core.v1.ConfigMapEnvSource", F31};
+constexpr TypeInfo T40 = {"io.k8s.api.core.v1.ConfigMapEnvSource", F40};
 
-constexpr Field F32[] = {
+constexpr Field F41[] = {
     {.name = "key", .value = V::String, .is_required = true},
     {.name = "name", .value = V::String},
     {.name = "optional", .value = V::Bool},
 };
-constexpr TypeInfo T32 = {"io.k8s.api.core.v1.ConfigMapKeySelector", F32, true};
+constexpr TypeInfo T41 = {"io.k8s.api.core.v1.ConfigMapKeySelector", F41, true};
 
-constexpr Field F33[] = {
+constexpr Field F42[] = {
     {.name = "kubeletConfigKey", .value = V::String, .is_required = true},
     {.name = "name", .value = V::String, .is_required = true},
     {.name = "namespace", .value = V::String, .is_required = true},
     {.name = "resourceVersion", .value = V::String},
     {.name = "uid", .value = V::String},
 };
-constexpr TypeInfo T33 = {"io.k8s.api.core.v1.ConfigMapNodeConfigSource", F33};
+constexpr TypeInfo T42 = {"io.k8s.api.core.v1.ConfigMapNodeConfigSource", F42};
 
-constexpr Field F34[] = {
-    {.name = "items", .value = V::Struct, .shape = S::List, .type = &T79},
+constexpr Field F43[] = {
+    {.name = "items", .value = V::Struct, .shape = S::List, .type = &T88},
     {.name = "name", .value = V::String},
     {.name = "optional", .value = V::Bool},
 };
-constexpr TypeInfo T34 = {"io.k8s.api.core.v1.ConfigMapProjection", F34};
+constexpr TypeInfo T43 = {"io.k8s.api.core.v1.ConfigMapProjection", F43};
 
-constexpr Field F35[] = {
+constexpr Field F44[] = {
     {.name = "defaultMode", .value = V::Int32},
-    {.name = "items", .value = V::Struct, .shape = S::List, .type = &T79},
+    {.name = "items", .value = V::Struct, .shape = S::List, .type = &T88},
     {.name = "name", .value = V::String},
     {.name = "optional", .value = V::Bool},
 };
-constexpr TypeInfo T35 = {"io.k8s.api.core.v1.ConfigMapVolumeSource", F35};
+constexpr TypeInfo T44 = {"io.k8s.api.core.v1.ConfigMapVolumeSource", F44};
 
-constexpr Field F36[] = {
+constexpr Field F45[] = {
     {.name = "args", .value = V::String, .shape = S::List},
     {.name = "command", .value = V::String, .shape = S::List},
-    {.name = "env", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "name", .list_map_keys = "name", .type = &T55},
-    {.name = "envFrom", .value = V::Struct, .shape = S::List, .type = &T54},
+    {.name = "env", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "name", .list_map_keys = "name", .type = &T64},
+    {.name = "envFrom", .value = V::Struct, .shape = S::List, .type = &T63},
     {.name = "image", .value = V::String},
     {.name = "imagePullPolicy", .value = V::String},
-    {.name = "lifecycle", .value = V::Struct, .type = &T80},
-    {.name = "livenessProbe", .value = V::Struct, .type = &T142},
+    {.name = "lifecycle", .value = V::Struct, .type = &T89},
+    {.name = "livenessProbe", .value = V::Struct, .type = &T151},
     {.name = "name", .value = V::String, .is_required = true},
-    {.name = "ports", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "containerPort", .list_map_keys = "containerPort,protocol", .type = &T39},
-    {.name = "readinessProbe", .value = V::Struct, .type = &T142},
-    {.name = "resizePolicy", .value = V::Struct, .shape = S::List, .type = &T40},
-    {.name = "resources", .value = V::Struct, .type = &T149},
+    {.name = "ports", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "containerPort", .list_map_keys = "containerPort,protocol", .type = &T48},
+    {.name = "readinessProbe", .value = V::Struct, .type = &T151},
+    {.name = "resizePolicy", .value = V::Struct, .shape = S::List, .type = &T49},
+    {.name = "resources", .value = V::Struct, .type = &T158},
     {.name = "restartPolicy", .value = V::String},
-    {.name = "restartPolicyRules", .value = V::Struct, .shape = S::List, .type = &T41},
-    {.name = "securityContext", .value = V::Struct, .type = &T159},
-    {.name = "startupProbe", .value = V::Struct, .type = &T142},
+    {.name = "restartPolicyRules", .value = V::Struct, .shape = S::List, .type = &T50},
+    {.name = "securityContext", .value = V::Struct, .type = &T168},
+    {.name = "startupProbe", .value = V::Struct, .type = &T151},
     {.name = "stdin", .value = V::Bool},
     {.name = "stdinOnce", .value = V::Bool},
     {.name = "terminationMessagePath", .value = V::String},
     {.name = "terminationMessagePolicy", .value = V::String},
     {.name = "tty", .value = V::Bool},
-    {.name = "volumeDevices", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "devicePath", .list_map_keys = "devicePath", .type = &T177},
-    {.name = "volumeMounts", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "mountPath", .list_map_keys = "mountPath", .type = &T178},
+    {.name = "volumeDevices", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "devicePath", .list_map_keys = "devicePath", .type = &T186},
+    {.name = "volumeMounts", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "mountPath", .list_map_keys = "mountPath", .type = &T187},
     {.name = "workingDir", .value = V::String},
 };
-constexpr TypeInfo T36 = {"io.k8s.api.core.v1.Container", F36};
+constexpr TypeInfo T45 = {"io.k8s.api.core.v1.Container", F45};
 
-constexpr Field F37[] = {
+constexpr Field F46[] = {
     {.name = "containerName", .value = V::String, .is_required = true},
     {.name = "requestName", .value = V::String, .is_required = true},
     {.name = "resourceName", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T37 = {"io.k8s.api.core.v1.ContainerExtendedResourceRequest", F37};
+constexpr TypeInfo T46 = {"io.k8s.api.core.v1.ContainerExtendedResourceRequest", F46};
 
-constexpr Field F38[] = {
+constexpr Field F47[] = {
     {.name = "names", .value = V::String, .shape = S::List},
     {.name = "sizeBytes", .value = V::Int64},
 };
-constexpr TypeInfo T38 = {"io.k8s.api.core.v1.ContainerImage", F38};
+constexpr TypeInfo T47 = {"io.k8s.api.core.v1.ContainerImage", F47};
 
-constexpr Field F39[] = {
+constexpr Field F48[] = {
     {.name = "containerPort", .value = V::Int32, .is_required = true},
     {.name = "hostIP", .value = V::String},
     {.name = "hostPort", .value = V::Int32},
     {.name = "name", .value = V::String},
     {.name = "protocol", .value = V::String},
 };
-constexpr TypeInfo T39 = {"io.k8s.api.core.v1.ContainerPort", F39};
+constexpr TypeInfo T48 = {"io.k8s.api.core.v1.ContainerPort", F48};
 
-constexpr Field F40[] = {
+constexpr Field F49[] = {
     {.name = "resourceName", .value = V::String, .is_required = true},
     {.name = "restartPolicy", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T40 = {"io.k8s.api.core.v1.ContainerResizePolicy", F40};
+constexpr TypeInfo T49 = {"io.k8s.api.core.v1.ContainerResizePolicy", F49};
 
-constexpr Field F41[] = {
+constexpr Field F50[] = {
     {.name = "action", .value = V::String, .is_required = true},
-    {.name = "exitCodes", .value = V::Struct, .type = &T42},
+    {.name = "exitCodes", .value = V::Struct, .type = &T51},
 };
-constexpr TypeInfo T41 = {"io.k8s.api.core.v1.ContainerRestartRule", F41};
+constexpr TypeInfo T50 = {"io.k8s.api.core.v1.ContainerRestartRule", F50};
 
-constexpr Field F42[] = {
+constexpr Field F51[] = {
     {.name = "operator", .value = V::String, .is_required = true},
     {.name = "values", .value = V::Int32, .shape = S::List, .list_type = L::Set},
 };
-constexpr TypeInfo T42 = {"io.k8s.api.core.v1.ContainerRestartRuleOnExitCodes", F42};
+constexpr TypeInfo T51 = {"io.k8s.api.core.v1.ContainerRestartRuleOnExitCodes", F51};
 
-constexpr Field F43[] = {
-    {.name = "running", .value = V::Struct, .type = &T44},
-    {.name = "terminated", .value = V::Struct, .type = &T45},
-    {.name = "waiting", .value = V::Struct, .type = &T46},
+constexpr Field F52[] = {
+    {.name = "running", .value = V::Struct, .type = &T53},
+    {.name = "terminated", .value = V::Struct, .type = &T54},
+    {.name = "waiting", .value = V::Struct, .type = &T55},
 };
-constexpr TypeInfo T43 = {"io.k8s.api.core.v1.ContainerState", F43};
+constexpr TypeInfo T52 = {"io.k8s.api.core.v1.ContainerState", F52};
 
-constexpr Field F44[] = {
+constexpr Field F53[] = {
     {.name = "startedAt", .value = V::Time},
 };
-constexpr TypeInfo T44 = {"io.k8s.api.core.v1.ContainerStateRunning", F44};
+constexpr TypeInfo T53 = {"io.k8s.api.core.v1.ContainerStateRunning", F53};
 
-constexpr Field F45[] = {
+constexpr Field F54[] = {
     {.name = "containerID", .value = V::String},
     {.name = "exitCode", .value = V::Int32, .is_required = true},
     {.name = "finishedAt", .value = V::Time},
@@ -638,257 +726,257 @@ constexpr Field F45[] = {
     {.name = "signal", .value = V::Int32},
     {.name = "startedAt", .value = V::Time},
 };
-constexpr TypeInfo T45 = {"io.k8s.api.core.v1.ContainerStateTerminated", F45};
+constexpr TypeInfo T54 = {"io.k8s.api.core.v1.ContainerStateTerminated", F54};
 
-constexpr Field F46[] = {
+constexpr Field F55[] = {
     {.name = "message", .value = V::String},
     {.name = "reason", .value = V::String},
 };
-constexpr TypeInfo T46 = {"io.k8s.api.core.v1.ContainerStateWaiting", F46};
+constexpr TypeInfo T55 = {"io.k8s.api.core.v1.ContainerStateWaiting", F55};
 
-constexpr Field F47[] = {
+constexpr Field F56[] = {
     {.name = "allocatedResources", .value = V::Quantity, .shape = S::Map},
-    {.name = "allocatedResourcesStatus", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "name", .list_map_keys = "name", .type = &T150},
+    {.name = "allocatedResourcesStatus", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "name", .list_map_keys = "name", .type = &T159},
     {.name = "containerID", .value = V::String},
     {.name = "image", .value = V::String, .is_required = true},
     {.name = "imageID", .value = V::String, .is_required = true},
-    {.name = "lastState", .value = V::Struct, .type = &T43},
+    {.name = "lastState", .value = V::Struct, .type = &T52},
     {.name = "name", .value = V::String, .is_required = true},
     {.name = "ready", .value = V::Bool, .is_required = true},
-    {.name = "resources", .value = V::Struct, .type = &T149},
+    {.name = "resources", .value = V::Struct, .type = &T158},
     {.name = "restartCount", .value = V::Int32, .is_required = true},
     {.name = "started", .value = V::Bool},
-    {.name = "state", .value = V::Struct, .type = &T43},
+    {.name = "state", .value = V::Struct, .type = &T52},
     {.name = "stopSignal", .value = V::String},
-    {.name = "user", .value = V::Struct, .type = &T48},
-    {.name = "volumeMounts", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "mountPath", .list_map_keys = "mountPath", .type = &T179},
+    {.name = "user", .value = V::Struct, .type = &T57},
+    {.name = "volumeMounts", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "mountPath", .list_map_keys = "mountPath", .type = &T188},
 };
-constexpr TypeInfo T47 = {"io.k8s.api.core.v1.ContainerStatus", F47};
+constexpr TypeInfo T56 = {"io.k8s.api.core.v1.ContainerStatus", F56};
 
-constexpr Field F48[] = {
-    {.name = "linux", .value = V::Struct, .type = &T82},
+constexpr Field F57[] = {
+    {.name = "linux", .value = V::Struct, .type = &T91},
 };
-constexpr TypeInfo T48 = {"io.k8s.api.core.v1.ContainerUser", F48};
+constexpr TypeInfo T57 = {"io.k8s.api.core.v1.ContainerUser", F57};
 
-constexpr Field F49[] = {
+constexpr Field F58[] = {
     {.name = "Port", .value = V::Int32, .is_required = true},
 };
-constexpr TypeInfo T49 = {"io.k8s.api.core.v1.DaemonEndpoint", F49};
+constexpr TypeInfo T58 = {"io.k8s.api.core.v1.DaemonEndpoint", F58};
 
-constexpr Field F50[] = {
-    {.name = "items", .value = V::Struct, .shape = S::List, .type = &T51},
+constexpr Field F59[] = {
+    {.name = "items", .value = V::Struct, .shape = S::List, .type = &T60},
 };
-constexpr TypeInfo T50 = {"io.k8s.api.core.v1.DownwardAPIProjection", F50};
+constexpr TypeInfo T59 = {"io.k8s.api.core.v1.DownwardAPIProjection", F59};
 
-constexpr Field F51[] = {
-    {.name = "fieldRef", .value = V::Struct, .type = &T110},
+constexpr Field F60[] = {
+    {.name = "fieldRef", .value = V::Struct, .type = &T119},
     {.name = "mode", .value = V::Int32},
     {.name = "path", .value = V::String, .is_required = true},
-    {.name = "resourceFieldRef", .value = V::Struct, .type = &T147},
+    {.name = "resourceFieldRef", .value = V::Struct, .type = &T156},
 };
-constexpr TypeInfo T51 = {"io.k8s.api.core.v1.DownwardAPIVolumeFile", F51};
+constexpr TypeInfo T60 = {"io.k8s.api.core.v1.DownwardAPIVolumeFile", F60};
 
-constexpr Field F52[] = {
+constexpr Field F61[] = {
     {.name = "defaultMode", .value = V::Int32},
-    {.name = "items", .value = V::Struct, .shape = S::List, .type = &T51},
+    {.name = "items", .value = V::Struct, .shape = S::List, .type = &T60},
 };
-constexpr TypeInfo T52 = {"io.k8s.api.core.v1.DownwardAPIVolumeSource", F52};
+constexpr TypeInfo T61 = {"io.k8s.api.core.v1.DownwardAPIVolumeSource", F61};
 
-constexpr Field F53[] = {
+constexpr Field F62[] = {
     {.name = "medium", .value = V::String},
     {.name = "sizeLimit", .value = V::Quantity},
 };
-constexpr TypeInfo T53 = {"io.k8s.api.core.v1.EmptyDirVolumeSource", F53};
+constexpr TypeInfo T62 = {"io.k8s.api.core.v1.EmptyDirVolumeSource", F62};
 
-constexpr Field F54[] = {
-    {.name = "configMapRef", .value = V::Struct, .type = &T31},
+constexpr Field F63[] = {
+    {.name = "configMapRef", .value = V::Struct, .type = &T40},
     {.name = "prefix", .value = V::String},
-    {.name = "secretRef", .value = V::Struct, .type = &T155},
+    {.name = "secretRef", .value = V::Struct, .type = &T164},
 };
-constexpr TypeInfo T54 = {"io.k8s.api.core.v1.EnvFromSource", F54};
+constexpr TypeInfo T63 = {"io.k8s.api.core.v1.EnvFromSource", F63};
 
-constexpr Field F55[] = {
+constexpr Field F64[] = {
     {.name = "name", .value = V::String, .is_required = true},
     {.name = "value", .value = V::String},
-    {.name = "valueFrom", .value = V::Struct, .type = &T56},
+    {.name = "valueFrom", .value = V::Struct, .type = &T65},
 };
-constexpr TypeInfo T55 = {"io.k8s.api.core.v1.EnvVar", F55};
+constexpr TypeInfo T64 = {"io.k8s.api.core.v1.EnvVar", F64};
 
-constexpr Field F56[] = {
-    {.name = "configMapKeyRef", .value = V::Struct, .type = &T32},
-    {.name = "fieldRef", .value = V::Struct, .type = &T110},
-    {.name = "fileKeyRef", .value = V::Struct, .type = &T64},
-    {.name = "resourceFieldRef", .value = V::Struct, .type = &T147},
-    {.name = "secretKeyRef", .value = V::Struct, .type = &T156},
+constexpr Field F65[] = {
+    {.name = "configMapKeyRef", .value = V::Struct, .type = &T41},
+    {.name = "fieldRef", .value = V::Struct, .type = &T119},
+    {.name = "fileKeyRef", .value = V::Struct, .type = &T73},
+    {.name = "resourceFieldRef", .value = V::Struct, .type = &T156},
+    {.name = "secretKeyRef", .value = V::Struct, .type = &T165},
 };
-constexpr TypeInfo T56 = {"io.k8s.api.core.v1.EnvVarSource", F56};
+constexpr TypeInfo T65 = {"io.k8s.api.core.v1.EnvVarSource", F65};
 
-constexpr Field F57[] = {
+constexpr Field F66[] = {
     {.name = "args", .value = V::String, .shape = S::List},
     {.name = "command", .value = V::String, .shape = S::List},
-    {.name = "env", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "name", .list_map_keys = "name", .type = &T55},
-    {.name = "envFrom", .value = V::Struct, .shape = S::List, .type = &T54},
+    {.name = "env", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "name", .list_map_keys = "name", .type = &T64},
+    {.name = "envFrom", .value = V::Struct, .shape = S::List, .type = &T63},
     {.name = "image", .value = V::String},
     {.name = "imagePullPolicy", .value = V::String},
-    {.name = "lifecycle", .value = V::Struct, .type = &T80},
-    {.name = "livenessProbe", .value = V::Struct, .type = &T142},
+    {.name = "lifecycle", .value = V::Struct, .type = &T89},
+    {.name = "livenessProbe", .value = V::Struct, .type = &T151},
     {.name = "name", .value = V::String, .is_required = true},
-    {.name = "ports", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "containerPort", .list_map_keys = "containerPort,protocol", .type = &T39},
-    {.name = "readinessProbe", .value = V::Struct, .type = &T142},
-    {.name = "resizePolicy", .value = V::Struct, .shape = S::List, .type = &T40},
-    {.name = "resources", .value = V::Struct, .type = &T149},
+    {.name = "ports", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "containerPort", .list_map_keys = "containerPort,protocol", .type = &T48},
+    {.name = "readinessProbe", .value = V::Struct, .type = &T151},
+    {.name = "resizePolicy", .value = V::Struct, .shape = S::List, .type = &T49},
+    {.name = "resources", .value = V::Struct, .type = &T158},
     {.name = "restartPolicy", .value = V::String},
-    {.name = "restartPolicyRules", .value = V::Struct, .shape = S::List, .type = &T41},
-    {.name = "securityContext", .value = V::Struct, .type = &T159},
-    {.name = "startupProbe", .value = V::Struct, .type = &T142},
+    {.name = "restartPolicyRules", .value = V::Struct, .shape = S::List, .type = &T50},
+    {.name = "securityContext", .value = V::Struct, .type = &T168},
+    {.name = "startupProbe", .value = V::Struct, .type = &T151},
     {.name = "stdin", .value = V::Bool},
     {.name = "stdinOnce", .value = V::Bool},
     {.name = "targetContainerName", .value = V::String},
     {.name = "terminationMessagePath", .value = V::String},
     {.name = "terminationMessagePolicy", .value = V::String},
     {.name = "tty", .value = V::Bool},
-    {.name = "volumeDevices", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "devicePath", .list_map_keys = "devicePath", .type = &T177},
-    {.name = "volumeMounts", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "mountPath", .list_map_keys = "mountPath", .type = &T178},
+    {.name = "volumeDevices", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "devicePath", .list_map_keys = "devicePath", .type = &T186},
+    {.name = "volumeMounts", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "mountPath", .list_map_keys = "mountPath", .type = &T187},
     {.name = "workingDir", .value = V::String},
 };
-constexpr TypeInfo T57 = {"io.k8s.api.core.v1.EphemeralContainer", F57};
+constexpr TypeInfo T66 = {"io.k8s.api.core.v1.EphemeralContainer", F66};
 
-constexpr Field F58[] = {
-    {.name = "volumeClaimTemplate", .value = V::Struct, .type = &T116},
+constexpr Field F67[] = {
+    {.name = "volumeClaimTemplate", .value = V::Struct, .type = &T125},
 };
-constexpr TypeInfo T58 = {"io.k8s.api.core.v1.EphemeralVolumeSource", F58};
+constexpr TypeInfo T67 = {"io.k8s.api.core.v1.EphemeralVolumeSource", F67};
 
-constexpr Field F59[] = {
+constexpr Field F68[] = {
     {.name = "action", .value = V::String},
     {.name = "apiVersion", .value = V::String},
     {.name = "count", .value = V::Int32},
     {.name = "eventTime", .value = V::MicroTime},
     {.name = "firstTimestamp", .value = V::Time},
-    {.name = "involvedObject", .value = V::Struct, .is_required = true, .type = &T111},
+    {.name = "involvedObject", .value = V::Struct, .is_required = true, .type = &T120},
     {.name = "kind", .value = V::String},
     {.name = "lastTimestamp", .value = V::Time},
     {.name = "message", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .is_required = true, .type = &T228},
+    {.name = "metadata", .value = V::Struct, .is_required = true, .type = &T237},
     {.name = "reason", .value = V::String},
-    {.name = "related", .value = V::Struct, .type = &T111},
+    {.name = "related", .value = V::Struct, .type = &T120},
     {.name = "reportingComponent", .value = V::String},
     {.name = "reportingInstance", .value = V::String},
-    {.name = "series", .value = V::Struct, .type = &T60},
-    {.name = "source", .value = V::Struct, .type = &T61},
+    {.name = "series", .value = V::Struct, .type = &T69},
+    {.name = "source", .value = V::Struct, .type = &T70},
     {.name = "type", .value = V::String},
 };
-constexpr TypeInfo T59 = {"io.k8s.api.core.v1.Event", F59};
+constexpr TypeInfo T68 = {"io.k8s.api.core.v1.Event", F68};
 
-constexpr Field F60[] = {
+constexpr Field F69[] = {
     {.name = "count", .value = V::Int32},
     {.name = "lastObservedTime", .value = V::MicroTime},
 };
-constexpr TypeInfo T60 = {"io.k8s.api.core.v1.EventSeries", F60};
+constexpr TypeInfo T69 = {"io.k8s.api.core.v1.EventSeries", F69};
 
-constexpr Field F61[] = {
+constexpr Field F70[] = {
     {.name = "component", .value = V::String},
     {.name = "host", .value = V::String},
 };
-constexpr TypeInfo T61 = {"io.k8s.api.core.v1.EventSource", F61};
+constexpr TypeInfo T70 = {"io.k8s.api.core.v1.EventSource", F70};
 
-constexpr Field F62[] = {
+constexpr Field F71[] = {
     {.name = "command", .value = V::String, .shape = S::List},
 };
-constexpr TypeInfo T62 = {"io.k8s.api.core.v1.ExecAction", F62};
+constexpr TypeInfo T71 = {"io.k8s.api.core.v1.ExecAction", F71};
 
-constexpr Field F63[] = {
+constexpr Field F72[] = {
     {.name = "fsType", .value = V::String},
     {.name = "lun", .value = V::Int32},
     {.name = "readOnly", .value = V::Bool},
     {.name = "targetWWNs", .value = V::String, .shape = S::List},
     {.name = "wwids", .value = V::String, .shape = S::List},
 };
-constexpr TypeInfo T63 = {"io.k8s.api.core.v1.FCVolumeSource", F63};
+constexpr TypeInfo T72 = {"io.k8s.api.core.v1.FCVolumeSource", F72};
 
-constexpr Field F64[] = {
+constexpr Field F73[] = {
     {.name = "key", .value = V::String, .is_required = true},
     {.name = "optional", .value = V::Bool},
     {.name = "path", .value = V::String, .is_required = true},
     {.name = "volumeName", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T64 = {"io.k8s.api.core.v1.FileKeySelector", F64, true};
+constexpr TypeInfo T73 = {"io.k8s.api.core.v1.FileKeySelector", F73, true};
 
-constexpr Field F65[] = {
+constexpr Field F74[] = {
     {.name = "driver", .value = V::String, .is_required = true},
     {.name = "fsType", .value = V::String},
     {.name = "options", .value = V::String, .shape = S::Map},
     {.name = "readOnly", .value = V::Bool},
-    {.name = "secretRef", .value = V::Struct, .type = &T85},
+    {.name = "secretRef", .value = V::Struct, .type = &T94},
 };
-constexpr TypeInfo T65 = {"io.k8s.api.core.v1.FlexVolumeSource", F65};
+constexpr TypeInfo T74 = {"io.k8s.api.core.v1.FlexVolumeSource", F74};
 
-constexpr Field F66[] = {
+constexpr Field F75[] = {
     {.name = "datasetName", .value = V::String},
     {.name = "datasetUUID", .value = V::String},
 };
-constexpr TypeInfo T66 = {"io.k8s.api.core.v1.FlockerVolumeSource", F66};
+constexpr TypeInfo T75 = {"io.k8s.api.core.v1.FlockerVolumeSource", F75};
 
-constexpr Field F67[] = {
+constexpr Field F76[] = {
     {.name = "fsType", .value = V::String},
     {.name = "partition", .value = V::Int32},
     {.name = "pdName", .value = V::String, .is_required = true},
     {.name = "readOnly", .value = V::Bool},
 };
-constexpr TypeInfo T67 = {"io.k8s.api.core.v1.GCEPersistentDiskVolumeSource", F67};
+constexpr TypeInfo T76 = {"io.k8s.api.core.v1.GCEPersistentDiskVolumeSource", F76};
 
-constexpr Field F68[] = {
+constexpr Field F77[] = {
     {.name = "port", .value = V::Int32, .is_required = true},
     {.name = "service", .value = V::String},
 };
-constexpr TypeInfo T68 = {"io.k8s.api.core.v1.GRPCAction", F68};
+constexpr TypeInfo T77 = {"io.k8s.api.core.v1.GRPCAction", F77};
 
-constexpr Field F69[] = {
+constexpr Field F78[] = {
     {.name = "directory", .value = V::String},
     {.name = "repository", .value = V::String, .is_required = true},
     {.name = "revision", .value = V::String},
 };
-constexpr TypeInfo T69 = {"io.k8s.api.core.v1.GitRepoVolumeSource", F69};
+constexpr TypeInfo T78 = {"io.k8s.api.core.v1.GitRepoVolumeSource", F78};
 
-constexpr Field F70[] = {
+constexpr Field F79[] = {
     {.name = "endpoints", .value = V::String, .is_required = true},
     {.name = "path", .value = V::String, .is_required = true},
     {.name = "readOnly", .value = V::Bool},
 };
-constexpr TypeInfo T70 = {"io.k8s.api.core.v1.GlusterfsVolumeSource", F70};
+constexpr TypeInfo T79 = {"io.k8s.api.core.v1.GlusterfsVolumeSource", F79};
 
-constexpr Field F71[] = {
+constexpr Field F80[] = {
     {.name = "host", .value = V::String},
-    {.name = "httpHeaders", .value = V::Struct, .shape = S::List, .type = &T72},
+    {.name = "httpHeaders", .value = V::Struct, .shape = S::List, .type = &T81},
     {.name = "path", .value = V::String},
     {.name = "port", .value = V::IntOrString, .is_required = true},
     {.name = "scheme", .value = V::String},
 };
-constexpr TypeInfo T71 = {"io.k8s.api.core.v1.HTTPGetAction", F71};
+constexpr TypeInfo T80 = {"io.k8s.api.core.v1.HTTPGetAction", F80};
 
-constexpr Field F72[] = {
+constexpr Field F81[] = {
     {.name = "name", .value = V::String, .is_required = true},
     {.name = "value", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T72 = {"io.k8s.api.core.v1.HTTPHeader", F72};
+constexpr TypeInfo T81 = {"io.k8s.api.core.v1.HTTPHeader", F81};
 
-constexpr Field F73[] = {
+constexpr Field F82[] = {
     {.name = "hostnames", .value = V::String, .shape = S::List},
     {.name = "ip", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T73 = {"io.k8s.api.core.v1.HostAlias", F73};
+constexpr TypeInfo T82 = {"io.k8s.api.core.v1.HostAlias", F82};
 
-constexpr Field F74[] = {
+constexpr Field F83[] = {
     {.name = "ip", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T74 = {"io.k8s.api.core.v1.HostIP", F74};
+constexpr TypeInfo T83 = {"io.k8s.api.core.v1.HostIP", F83};
 
-constexpr Field F75[] = {
+constexpr Field F84[] = {
     {.name = "path", .value = V::String, .is_required = true},
     {.name = "type", .value = V::String},
 };
-constexpr TypeInfo T75 = {"io.k8s.api.core.v1.HostPathVolumeSource", F75};
+constexpr TypeInfo T84 = {"io.k8s.api.core.v1.HostPathVolumeSource", F84};
 
-constexpr Field F76[] = {
+constexpr Field F85[] = {
     {.name = "chapAuthDiscovery", .value = V::Bool},
     {.name = "chapAuthSession", .value = V::Bool},
     {.name = "fsType", .value = V::String},
@@ -898,140 +986,140 @@ constexpr Field F76[] = {
     {.name = "lun", .value = V::Int32, .is_required = true},
     {.name = "portals", .value = V::String, .shape = S::List},
     {.name = "readOnly", .value = V::Bool},
-    {.name = "secretRef", .value = V::Struct, .type = &T85},
+    {.name = "secretRef", .value = V::Struct, .type = &T94},
     {.name = "targetPortal", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T76 = {"io.k8s.api.core.v1.ISCSIVolumeSource", F76};
+constexpr TypeInfo T85 = {"io.k8s.api.core.v1.ISCSIVolumeSource", F85};
 
-constexpr Field F77[] = {
+constexpr Field F86[] = {
     {.name = "pullPolicy", .value = V::String},
     {.name = "reference", .value = V::String},
 };
-constexpr TypeInfo T77 = {"io.k8s.api.core.v1.ImageVolumeSource", F77};
+constexpr TypeInfo T86 = {"io.k8s.api.core.v1.ImageVolumeSource", F86};
 
-constexpr Field F78[] = {
+constexpr Field F87[] = {
     {.name = "imageRef", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T78 = {"io.k8s.api.core.v1.ImageVolumeStatus", F78};
+constexpr TypeInfo T87 = {"io.k8s.api.core.v1.ImageVolumeStatus", F87};
 
-constexpr Field F79[] = {
+constexpr Field F88[] = {
     {.name = "key", .value = V::String, .is_required = true},
     {.name = "mode", .value = V::Int32},
     {.name = "path", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T79 = {"io.k8s.api.core.v1.KeyToPath", F79};
+constexpr TypeInfo T88 = {"io.k8s.api.core.v1.KeyToPath", F88};
 
-constexpr Field F80[] = {
-    {.name = "postStart", .value = V::Struct, .type = &T81},
-    {.name = "preStop", .value = V::Struct, .type = &T81},
+constexpr Field F89[] = {
+    {.name = "postStart", .value = V::Struct, .type = &T90},
+    {.name = "preStop", .value = V::Struct, .type = &T90},
     {.name = "stopSignal", .value = V::String},
 };
-constexpr TypeInfo T80 = {"io.k8s.api.core.v1.Lifecycle", F80};
+constexpr TypeInfo T89 = {"io.k8s.api.core.v1.Lifecycle", F89};
 
-constexpr Field F81[] = {
-    {.name = "exec", .value = V::Struct, .type = &T62},
-    {.name = "httpGet", .value = V::Struct, .type = &T71},
-    {.name = "sleep", .value = V::Struct, .type = &T167},
-    {.name = "tcpSocket", .value = V::Struct, .type = &T170},
+constexpr Field F90[] = {
+    {.name = "exec", .value = V::Struct, .type = &T71},
+    {.name = "httpGet", .value = V::Struct, .type = &T80},
+    {.name = "sleep", .value = V::Struct, .type = &T176},
+    {.name = "tcpSocket", .value = V::Struct, .type = &T179},
 };
-constexpr TypeInfo T81 = {"io.k8s.api.core.v1.LifecycleHandler", F81};
+constexpr TypeInfo T90 = {"io.k8s.api.core.v1.LifecycleHandler", F90};
 
-constexpr Field F82[] = {
+constexpr Field F91[] = {
     {.name = "gid", .value = V::Int64, .is_required = true},
     {.name = "supplementalGroups", .value = V::Int64, .shape = S::List},
     {.name = "uid", .value = V::Int64, .is_required = true},
 };
-constexpr TypeInfo T82 = {"io.k8s.api.core.v1.LinuxContainerUser", F82};
+constexpr TypeInfo T91 = {"io.k8s.api.core.v1.LinuxContainerUser", F91};
 
-constexpr Field F83[] = {
+constexpr Field F92[] = {
     {.name = "hostname", .value = V::String},
     {.name = "ip", .value = V::String},
     {.name = "ipMode", .value = V::String},
-    {.name = "ports", .value = V::Struct, .shape = S::List, .type = &T139},
+    {.name = "ports", .value = V::Struct, .shape = S::List, .type = &T148},
 };
-constexpr TypeInfo T83 = {"io.k8s.api.core.v1.LoadBalancerIngress", F83};
+constexpr TypeInfo T92 = {"io.k8s.api.core.v1.LoadBalancerIngress", F92};
 
-constexpr Field F84[] = {
-    {.name = "ingress", .value = V::Struct, .shape = S::List, .type = &T83},
+constexpr Field F93[] = {
+    {.name = "ingress", .value = V::Struct, .shape = S::List, .type = &T92},
 };
-constexpr TypeInfo T84 = {"io.k8s.api.core.v1.LoadBalancerStatus", F84};
+constexpr TypeInfo T93 = {"io.k8s.api.core.v1.LoadBalancerStatus", F93};
 
-constexpr Field F85[] = {
+constexpr Field F94[] = {
     {.name = "name", .value = V::String},
 };
-constexpr TypeInfo T85 = {"io.k8s.api.core.v1.LocalObjectReference", F85, true};
+constexpr TypeInfo T94 = {"io.k8s.api.core.v1.LocalObjectReference", F94, true};
 
-constexpr Field F86[] = {
+constexpr Field F95[] = {
     {.name = "status", .value = V::String, .is_required = true},
     {.name = "targetVolumeAttributesClassName", .value = V::String},
 };
-constexpr TypeInfo T86 = {"io.k8s.api.core.v1.ModifyVolumeStatus", F86};
+constexpr TypeInfo T95 = {"io.k8s.api.core.v1.ModifyVolumeStatus", F95};
 
-constexpr Field F87[] = {
+constexpr Field F96[] = {
     {.name = "path", .value = V::String, .is_required = true},
     {.name = "readOnly", .value = V::Bool},
     {.name = "server", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T87 = {"io.k8s.api.core.v1.NFSVolumeSource", F87};
+constexpr TypeInfo T96 = {"io.k8s.api.core.v1.NFSVolumeSource", F96};
 
-constexpr Field F88[] = {
+constexpr Field F97[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T228},
-    {.name = "spec", .value = V::Struct, .type = &T90},
-    {.name = "status", .value = V::Struct, .type = &T91},
+    {.name = "metadata", .value = V::Struct, .type = &T237},
+    {.name = "spec", .value = V::Struct, .type = &T99},
+    {.name = "status", .value = V::Struct, .type = &T100},
 };
-constexpr TypeInfo T88 = {"io.k8s.api.core.v1.Namespace", F88};
+constexpr TypeInfo T97 = {"io.k8s.api.core.v1.Namespace", F97};
 
-constexpr Field F89[] = {
+constexpr Field F98[] = {
     {.name = "lastTransitionTime", .value = V::Time},
     {.name = "message", .value = V::String},
     {.name = "reason", .value = V::String},
     {.name = "status", .value = V::String, .is_required = true},
     {.name = "type", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T89 = {"io.k8s.api.core.v1.NamespaceCondition", F89};
+constexpr TypeInfo T98 = {"io.k8s.api.core.v1.NamespaceCondition", F98};
 
-constexpr Field F90[] = {
+constexpr Field F99[] = {
     {.name = "finalizers", .value = V::String, .shape = S::List},
 };
-constexpr TypeInfo T90 = {"io.k8s.api.core.v1.NamespaceSpec", F90};
+constexpr TypeInfo T99 = {"io.k8s.api.core.v1.NamespaceSpec", F99};
 
-constexpr Field F91[] = {
-    {.name = "conditions", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "type", .list_map_keys = "type", .type = &T89},
+constexpr Field F100[] = {
+    {.name = "conditions", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "type", .list_map_keys = "type", .type = &T98},
     {.name = "phase", .value = V::String},
 };
-constexpr TypeInfo T91 = {"io.k8s.api.core.v1.NamespaceStatus", F91};
+constexpr TypeInfo T100 = {"io.k8s.api.core.v1.NamespaceStatus", F100};
 
-constexpr Field F92[] = {
+constexpr Field F101[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T228},
-    {.name = "spec", .value = V::Struct, .type = &T106},
-    {.name = "status", .value = V::Struct, .type = &T107},
+    {.name = "metadata", .value = V::Struct, .type = &T237},
+    {.name = "spec", .value = V::Struct, .type = &T115},
+    {.name = "status", .value = V::Struct, .type = &T116},
 };
-constexpr TypeInfo T92 = {"io.k8s.api.core.v1.Node", F92};
+constexpr TypeInfo T101 = {"io.k8s.api.core.v1.Node", F101};
 
-constexpr Field F93[] = {
+constexpr Field F102[] = {
     {.name = "address", .value = V::String, .is_required = true},
     {.name = "type", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T93 = {"io.k8s.api.core.v1.NodeAddress", F93};
+constexpr TypeInfo T102 = {"io.k8s.api.core.v1.NodeAddress", F102};
 
-constexpr Field F94[] = {
-    {.name = "preferredDuringSchedulingIgnoredDuringExecution", .value = V::Struct, .shape = S::List, .type = &T141},
-    {.name = "requiredDuringSchedulingIgnoredDuringExecution", .value = V::Struct, .type = &T103},
+constexpr Field F103[] = {
+    {.name = "preferredDuringSchedulingIgnoredDuringExecution", .value = V::Struct, .shape = S::List, .type = &T150},
+    {.name = "requiredDuringSchedulingIgnoredDuringExecution", .value = V::Struct, .type = &T112},
 };
-constexpr TypeInfo T94 = {"io.k8s.api.core.v1.NodeAffinity", F94};
+constexpr TypeInfo T103 = {"io.k8s.api.core.v1.NodeAffinity", F103};
 
-constexpr Field F95[] = {
+constexpr Field F104[] = {
     {.name = "containers", .value = V::String, .shape = S::List, .list_type = L::Set},
     {.name = "resourceClaimName", .value = V::String, .is_required = true},
     {.name = "resources", .value = V::Quantity, .shape = S::Map, .is_required = true},
 };
-constexpr TypeInfo T95 = {"io.k8s.api.core.v1.NodeAllocatableResourceClaimStatus", F95};
+constexpr TypeInfo T104 = {"io.k8s.api.core.v1.NodeAllocatableResourceClaimStatus", F104};
 
-constexpr Field F96[] = {
+constexpr Field F105[] = {
     {.name = "lastHeartbeatTime", .value = V::Time},
     {.name = "lastTransitionTime", .value = V::Time},
     {.name = "message", .value = V::String},
@@ -1039,96 +1127,96 @@ constexpr Field F96[] = {
     {.name = "status", .value = V::String, .is_required = true},
     {.name = "type", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T96 = {"io.k8s.api.core.v1.NodeCondition", F96};
+constexpr TypeInfo T105 = {"io.k8s.api.core.v1.NodeCondition", F105};
 
-constexpr Field F97[] = {
-    {.name = "configMap", .value = V::Struct, .type = &T33},
+constexpr Field F106[] = {
+    {.name = "configMap", .value = V::Struct, .type = &T42},
 };
-constexpr TypeInfo T97 = {"io.k8s.api.core.v1.NodeConfigSource", F97};
+constexpr TypeInfo T106 = {"io.k8s.api.core.v1.NodeConfigSource", F106};
 
-constexpr Field F98[] = {
-    {.name = "active", .value = V::Struct, .type = &T97},
-    {.name = "assigned", .value = V::Struct, .type = &T97},
+constexpr Field F107[] = {
+    {.name = "active", .value = V::Struct, .type = &T106},
+    {.name = "assigned", .value = V::Struct, .type = &T106},
     {.name = "error", .value = V::String},
-    {.name = "lastKnownGood", .value = V::Struct, .type = &T97},
+    {.name = "lastKnownGood", .value = V::Struct, .type = &T106},
 };
-constexpr TypeInfo T98 = {"io.k8s.api.core.v1.NodeConfigStatus", F98};
+constexpr TypeInfo T107 = {"io.k8s.api.core.v1.NodeConfigStatus", F107};
 
-constexpr Field F99[] = {
-    {.name = "kubeletEndpoint", .value = V::Struct, .type = &T49},
+constexpr Field F108[] = {
+    {.name = "kubeletEndpoint", .value = V::Struct, .type = &T58},
 };
-constexpr TypeInfo T99 = {"io.k8s.api.core.v1.NodeDaemonEndpoints", F99};
+constexpr TypeInfo T108 = {"io.k8s.api.core.v1.NodeDaemonEndpoints", F108};
 
-constexpr Field F100[] = {
+constexpr Field F109[] = {
     {.name = "supplementalGroupsPolicy", .value = V::Bool},
 };
-constexpr TypeInfo T100 = {"io.k8s.api.core.v1.NodeFeatures", F100};
+constexpr TypeInfo T109 = {"io.k8s.api.core.v1.NodeFeatures", F109};
 
-constexpr Field F101[] = {
-    {.name = "features", .value = V::Struct, .type = &T102},
+constexpr Field F110[] = {
+    {.name = "features", .value = V::Struct, .type = &T111},
     {.name = "name", .value = V::String},
 };
-constexpr TypeInfo T101 = {"io.k8s.api.core.v1.NodeRuntimeHandler", F101};
+constexpr TypeInfo T110 = {"io.k8s.api.core.v1.NodeRuntimeHandler", F110};
 
-constexpr Field F102[] = {
+constexpr Field F111[] = {
     {.name = "recursiveReadOnlyMounts", .value = V::Bool},
     {.name = "userNamespaces", .value = V::Bool},
 };
-constexpr TypeInfo T102 = {"io.k8s.api.core.v1.NodeRuntimeHandlerFeatures", F102};
+constexpr TypeInfo T111 = {"io.k8s.api.core.v1.NodeRuntimeHandlerFeatures", F111};
 
-constexpr Field F103[] = {
-    {.name = "nodeSelectorTerms", .value = V::Struct, .shape = S::List, .is_required = true, .type = &T105},
+constexpr Field F112[] = {
+    {.name = "nodeSelectorTerms", .value = V::Struct, .shape = S::List, .is_required = true, .type = &T114},
 };
-constexpr TypeInfo T103 = {"io.k8s.api.core.v1.NodeSelector", F103, true};
+constexpr TypeInfo T112 = {"io.k8s.api.core.v1.NodeSelector", F112, true};
 
-constexpr Field F104[] = {
+constexpr Field F113[] = {
     {.name = "key", .value = V::String, .is_required = true},
     {.name = "operator", .value = V::String, .is_required = true},
     {.name = "values", .value = V::String, .shape = S::List},
 };
-constexpr TypeInfo T104 = {"io.k8s.api.core.v1.NodeSelectorRequirement", F104};
+constexpr TypeInfo T113 = {"io.k8s.api.core.v1.NodeSelectorRequirement", F113};
 
-constexpr Field F105[] = {
-    {.name = "matchExpressions", .value = V::Struct, .shape = S::List, .type = &T104},
-    {.name = "matchFields", .value = V::Struct, .shape = S::List, .type = &T104},
+constexpr Field F114[] = {
+    {.name = "matchExpressions", .value = V::Struct, .shape = S::List, .type = &T113},
+    {.name = "matchFields", .value = V::Struct, .shape = S::List, .type = &T113},
 };
-constexpr TypeInfo T105 = {"io.k8s.api.core.v1.NodeSelectorTerm", F105, true};
+constexpr TypeInfo T114 = {"io.k8s.api.core.v1.NodeSelectorTerm", F114, true};
 
-constexpr Field F106[] = {
-    {.name = "configSource", .value = V::Struct, .type = &T97},
+constexpr Field F115[] = {
+    {.name = "configSource", .value = V::Struct, .type = &T106},
     {.name = "externalID", .value = V::String},
     {.name = "podCIDR", .value = V::String},
     {.name = "podCIDRs", .value = V::String, .shape = S::List, .list_type = L::Set, .patch_strategy = P::Merge},
     {.name = "providerID", .value = V::String},
-    {.name = "taints", .value = V::Struct, .shape = S::List, .type = &T171},
+    {.name = "taints", .value = V::Struct, .shape = S::List, .type = &T180},
     {.name = "unschedulable", .value = V::Bool},
 };
-constexpr TypeInfo T106 = {"io.k8s.api.core.v1.NodeSpec", F106};
+constexpr TypeInfo T115 = {"io.k8s.api.core.v1.NodeSpec", F115};
 
-constexpr Field F107[] = {
-    {.name = "addresses", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "type", .list_map_keys = "type", .type = &T93},
+constexpr Field F116[] = {
+    {.name = "addresses", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "type", .list_map_keys = "type", .type = &T102},
     {.name = "allocatable", .value = V::Quantity, .shape = S::Map},
     {.name = "capacity", .value = V::Quantity, .shape = S::Map},
-    {.name = "conditions", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "type", .list_map_keys = "type", .type = &T96},
-    {.name = "config", .value = V::Struct, .type = &T98},
-    {.name = "daemonEndpoints", .value = V::Struct, .type = &T99},
+    {.name = "conditions", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "type", .list_map_keys = "type", .type = &T105},
+    {.name = "config", .value = V::Struct, .type = &T107},
+    {.name = "daemonEndpoints", .value = V::Struct, .type = &T108},
     {.name = "declaredFeatures", .value = V::String, .shape = S::List},
-    {.name = "features", .value = V::Struct, .type = &T100},
-    {.name = "images", .value = V::Struct, .shape = S::List, .type = &T38},
-    {.name = "nodeInfo", .value = V::Struct, .type = &T109},
+    {.name = "features", .value = V::Struct, .type = &T109},
+    {.name = "images", .value = V::Struct, .shape = S::List, .type = &T47},
+    {.name = "nodeInfo", .value = V::Struct, .type = &T118},
     {.name = "phase", .value = V::String},
-    {.name = "runtimeHandlers", .value = V::Struct, .shape = S::List, .type = &T101},
-    {.name = "volumesAttached", .value = V::Struct, .shape = S::List, .type = &T20},
+    {.name = "runtimeHandlers", .value = V::Struct, .shape = S::List, .type = &T110},
+    {.name = "volumesAttached", .value = V::Struct, .shape = S::List, .type = &T29},
     {.name = "volumesInUse", .value = V::String, .shape = S::List},
 };
-constexpr TypeInfo T107 = {"io.k8s.api.core.v1.NodeStatus", F107};
+constexpr TypeInfo T116 = {"io.k8s.api.core.v1.NodeStatus", F116};
 
-constexpr Field F108[] = {
+constexpr Field F117[] = {
     {.name = "capacity", .value = V::Int64},
 };
-constexpr TypeInfo T108 = {"io.k8s.api.core.v1.NodeSwapStatus", F108};
+constexpr TypeInfo T117 = {"io.k8s.api.core.v1.NodeSwapStatus", F117};
 
-constexpr Field F109[] = {
+constexpr Field F118[] = {
     {.name = "architecture", .value = V::String, .is_required = true},
     {.name = "bootID", .value = V::String, .is_required = true},
     {.name = "containerRuntimeVersion", .value = V::String, .is_required = true},
@@ -1138,18 +1226,18 @@ constexpr Field F109[] = {
     {.name = "machineID", .value = V::String, .is_required = true},
     {.name = "operatingSystem", .value = V::String, .is_required = true},
     {.name = "osImage", .value = V::String, .is_required = true},
-    {.name = "swap", .value = V::Struct, .type = &T108},
+    {.name = "swap", .value = V::Struct, .type = &T117},
     {.name = "systemUUID", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T109 = {"io.k8s.api.core.v1.NodeSystemInfo", F109};
+constexpr TypeInfo T118 = {"io.k8s.api.core.v1.NodeSystemInfo", F118};
 
-constexpr Field F110[] = {
+constexpr Field F119[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "fieldPath", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T110 = {"io.k8s.api.core.v1.ObjectFieldSelector", F110, true};
+constexpr TypeInfo T119 = {"io.k8s.api.core.v1.ObjectFieldSelector", F119, true};
 
-constexpr Field F111[] = {
+constexpr Field F120[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "fieldPath", .value = V::String},
     {.name = "kind", .value = V::String},
@@ -1158,18 +1246,18 @@ constexpr Field F111[] = {
     {.name = "resourceVersion", .value = V::String},
     {.name = "uid", .value = V::String},
 };
-constexpr TypeInfo T111 = {"io.k8s.api.core.v1.ObjectReference", F111, true};
+constexpr TypeInfo T120 = {"io.k8s.api.core.v1.ObjectReference", F120, true};
 
-constexpr Field F112[] = {
+constexpr Field F121[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T228},
-    {.name = "spec", .value = V::Struct, .type = &T114},
-    {.name = "status", .value = V::Struct, .type = &T115},
+    {.name = "metadata", .value = V::Struct, .type = &T237},
+    {.name = "spec", .value = V::Struct, .type = &T123},
+    {.name = "status", .value = V::Struct, .type = &T124},
 };
-constexpr TypeInfo T112 = {"io.k8s.api.core.v1.PersistentVolumeClaim", F112};
+constexpr TypeInfo T121 = {"io.k8s.api.core.v1.PersistentVolumeClaim", F121};
 
-constexpr Field F113[] = {
+constexpr Field F122[] = {
     {.name = "lastProbeTime", .value = V::Time},
     {.name = "lastTransitionTime", .value = V::Time},
     {.name = "message", .value = V::String},
@@ -1177,83 +1265,83 @@ constexpr Field F113[] = {
     {.name = "status", .value = V::String, .is_required = true},
     {.name = "type", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T113 = {"io.k8s.api.core.v1.PersistentVolumeClaimCondition", F113};
+constexpr TypeInfo T122 = {"io.k8s.api.core.v1.PersistentVolumeClaimCondition", F122};
 
-constexpr Field F114[] = {
+constexpr Field F123[] = {
     {.name = "accessModes", .value = V::String, .shape = S::List},
-    {.name = "dataSource", .value = V::Struct, .type = &T174},
-    {.name = "dataSourceRef", .value = V::Struct, .type = &T175},
-    {.name = "resources", .value = V::Struct, .type = &T181},
-    {.name = "selector", .value = V::Struct, .type = &T224},
+    {.name = "dataSource", .value = V::Struct, .type = &T183},
+    {.name = "dataSourceRef", .value = V::Struct, .type = &T184},
+    {.name = "resources", .value = V::Struct, .type = &T190},
+    {.name = "selector", .value = V::Struct, .type = &T233},
     {.name = "storageClassName", .value = V::String},
     {.name = "volumeAttributesClassName", .value = V::String},
     {.name = "volumeMode", .value = V::String},
     {.name = "volumeName", .value = V::String},
 };
-constexpr TypeInfo T114 = {"io.k8s.api.core.v1.PersistentVolumeClaimSpec", F114};
+constexpr TypeInfo T123 = {"io.k8s.api.core.v1.PersistentVolumeClaimSpec", F123};
 
-constexpr Field F115[] = {
+constexpr Field F124[] = {
     {.name = "accessModes", .value = V::String, .shape = S::List},
     {.name = "allocatedResourceStatuses", .value = V::String, .shape = S::Map},
     {.name = "allocatedResources", .value = V::Quantity, .shape = S::Map},
     {.name = "capacity", .value = V::Quantity, .shape = S::Map},
-    {.name = "conditions", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "type", .list_map_keys = "type", .type = &T113},
+    {.name = "conditions", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "type", .list_map_keys = "type", .type = &T122},
     {.name = "currentVolumeAttributesClassName", .value = V::String},
-    {.name = "modifyVolumeStatus", .value = V::Struct, .type = &T86},
+    {.name = "modifyVolumeStatus", .value = V::Struct, .type = &T95},
     {.name = "phase", .value = V::String},
 };
-constexpr TypeInfo T115 = {"io.k8s.api.core.v1.PersistentVolumeClaimStatus", F115};
+constexpr TypeInfo T124 = {"io.k8s.api.core.v1.PersistentVolumeClaimStatus", F124};
 
-constexpr Field F116[] = {
-    {.name = "metadata", .value = V::Struct, .type = &T228},
-    {.name = "spec", .value = V::Struct, .is_required = true, .type = &T114},
+constexpr Field F125[] = {
+    {.name = "metadata", .value = V::Struct, .type = &T237},
+    {.name = "spec", .value = V::Struct, .is_required = true, .type = &T123},
 };
-constexpr TypeInfo T116 = {"io.k8s.api.core.v1.PersistentVolumeClaimTemplate", F116};
+constexpr TypeInfo T125 = {"io.k8s.api.core.v1.PersistentVolumeClaimTemplate", F125};
 
-constexpr Field F117[] = {
+constexpr Field F126[] = {
     {.name = "claimName", .value = V::String, .is_required = true},
     {.name = "readOnly", .value = V::Bool},
 };
-constexpr TypeInfo T117 = {"io.k8s.api.core.v1.PersistentVolumeClaimVolumeSource", F117};
+constexpr TypeInfo T126 = {"io.k8s.api.core.v1.PersistentVolumeClaimVolumeSource", F126};
 
-constexpr Field F118[] = {
+constexpr Field F127[] = {
     {.name = "fsType", .value = V::String},
     {.name = "pdID", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T118 = {"io.k8s.api.core.v1.PhotonPersistentDiskVolumeSource", F118};
+constexpr TypeInfo T127 = {"io.k8s.api.core.v1.PhotonPersistentDiskVolumeSource", F127};
 
-constexpr Field F119[] = {
+constexpr Field F128[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T228},
-    {.name = "spec", .value = V::Struct, .type = &T136},
-    {.name = "status", .value = V::Struct, .type = &T137},
+    {.name = "metadata", .value = V::Struct, .type = &T237},
+    {.name = "spec", .value = V::Struct, .type = &T145},
+    {.name = "status", .value = V::Struct, .type = &T146},
 };
-constexpr TypeInfo T119 = {"io.k8s.api.core.v1.Pod", F119};
+constexpr TypeInfo T128 = {"io.k8s.api.core.v1.Pod", F128};
 
-constexpr Field F120[] = {
-    {.name = "preferredDuringSchedulingIgnoredDuringExecution", .value = V::Struct, .shape = S::List, .type = &T184},
-    {.name = "requiredDuringSchedulingIgnoredDuringExecution", .value = V::Struct, .shape = S::List, .type = &T121},
+constexpr Field F129[] = {
+    {.name = "preferredDuringSchedulingIgnoredDuringExecution", .value = V::Struct, .shape = S::List, .type = &T193},
+    {.name = "requiredDuringSchedulingIgnoredDuringExecution", .value = V::Struct, .shape = S::List, .type = &T130},
 };
-constexpr TypeInfo T120 = {"io.k8s.api.core.v1.PodAffinity", F120};
+constexpr TypeInfo T129 = {"io.k8s.api.core.v1.PodAffinity", F129};
 
-constexpr Field F121[] = {
-    {.name = "labelSelector", .value = V::Struct, .type = &T224},
+constexpr Field F130[] = {
+    {.name = "labelSelector", .value = V::Struct, .type = &T233},
     {.name = "matchLabelKeys", .value = V::String, .shape = S::List},
     {.name = "mismatchLabelKeys", .value = V::String, .shape = S::List},
-    {.name = "namespaceSelector", .value = V::Struct, .type = &T224},
+    {.name = "namespaceSelector", .value = V::Struct, .type = &T233},
     {.name = "namespaces", .value = V::String, .shape = S::List},
     {.name = "topologyKey", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T121 = {"io.k8s.api.core.v1.PodAffinityTerm", F121};
+constexpr TypeInfo T130 = {"io.k8s.api.core.v1.PodAffinityTerm", F130};
 
-constexpr Field F122[] = {
-    {.name = "preferredDuringSchedulingIgnoredDuringExecution", .value = V::Struct, .shape = S::List, .type = &T184},
-    {.name = "requiredDuringSchedulingIgnoredDuringExecution", .value = V::Struct, .shape = S::List, .type = &T121},
+constexpr Field F131[] = {
+    {.name = "preferredDuringSchedulingIgnoredDuringExecution", .value = V::Struct, .shape = S::List, .type = &T193},
+    {.name = "requiredDuringSchedulingIgnoredDuringExecution", .value = V::Struct, .shape = S::List, .type = &T130},
 };
-constexpr TypeInfo T122 = {"io.k8s.api.core.v1.PodAntiAffinity", F122};
+constexpr TypeInfo T131 = {"io.k8s.api.core.v1.PodAntiAffinity", F131};
 
-constexpr Field F123[] = {
+constexpr Field F132[] = {
     {.name = "certificateChainPath", .value = V::String},
     {.name = "credentialBundlePath", .value = V::String},
     {.name = "keyPath", .value = V::String},
@@ -1262,9 +1350,9 @@ constexpr Field F123[] = {
     {.name = "signerName", .value = V::String, .is_required = true},
     {.name = "userAnnotations", .value = V::String, .shape = S::Map},
 };
-constexpr TypeInfo T123 = {"io.k8s.api.core.v1.PodCertificateProjection", F123};
+constexpr TypeInfo T132 = {"io.k8s.api.core.v1.PodCertificateProjection", F132};
 
-constexpr Field F124[] = {
+constexpr Field F133[] = {
     {.name = "lastProbeTime", .value = V::Time},
     {.name = "lastTransitionTime", .value = V::Time},
     {.name = "message", .value = V::String},
@@ -1273,200 +1361,200 @@ constexpr Field F124[] = {
     {.name = "status", .value = V::String, .is_required = true},
     {.name = "type", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T124 = {"io.k8s.api.core.v1.PodCondition", F124};
+constexpr TypeInfo T133 = {"io.k8s.api.core.v1.PodCondition", F133};
 
-constexpr Field F125[] = {
+constexpr Field F134[] = {
     {.name = "nameservers", .value = V::String, .shape = S::List},
-    {.name = "options", .value = V::Struct, .shape = S::List, .type = &T126},
+    {.name = "options", .value = V::Struct, .shape = S::List, .type = &T135},
     {.name = "searches", .value = V::String, .shape = S::List},
 };
-constexpr TypeInfo T125 = {"io.k8s.api.core.v1.PodDNSConfig", F125};
+constexpr TypeInfo T134 = {"io.k8s.api.core.v1.PodDNSConfig", F134};
 
-constexpr Field F126[] = {
+constexpr Field F135[] = {
     {.name = "name", .value = V::String},
     {.name = "value", .value = V::String},
 };
-constexpr TypeInfo T126 = {"io.k8s.api.core.v1.PodDNSConfigOption", F126};
+constexpr TypeInfo T135 = {"io.k8s.api.core.v1.PodDNSConfigOption", F135};
 
-constexpr Field F127[] = {
-    {.name = "requestMappings", .value = V::Struct, .shape = S::List, .is_required = true, .type = &T37},
+constexpr Field F136[] = {
+    {.name = "requestMappings", .value = V::Struct, .shape = S::List, .is_required = true, .type = &T46},
     {.name = "resourceClaimName", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T127 = {"io.k8s.api.core.v1.PodExtendedResourceClaimStatus", F127};
+constexpr TypeInfo T136 = {"io.k8s.api.core.v1.PodExtendedResourceClaimStatus", F136};
 
-constexpr Field F128[] = {
+constexpr Field F137[] = {
     {.name = "ip", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T128 = {"io.k8s.api.core.v1.PodIP", F128};
+constexpr TypeInfo T137 = {"io.k8s.api.core.v1.PodIP", F137};
 
-constexpr Field F129[] = {
+constexpr Field F138[] = {
     {.name = "name", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T129 = {"io.k8s.api.core.v1.PodOS", F129};
+constexpr TypeInfo T138 = {"io.k8s.api.core.v1.PodOS", F138};
 
-constexpr Field F130[] = {
+constexpr Field F139[] = {
     {.name = "conditionType", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T130 = {"io.k8s.api.core.v1.PodReadinessGate", F130};
+constexpr TypeInfo T139 = {"io.k8s.api.core.v1.PodReadinessGate", F139};
 
-constexpr Field F131[] = {
+constexpr Field F140[] = {
     {.name = "name", .value = V::String, .is_required = true},
     {.name = "resourceClaimName", .value = V::String},
     {.name = "resourceClaimTemplateName", .value = V::String},
 };
-constexpr TypeInfo T131 = {"io.k8s.api.core.v1.PodResourceClaim", F131};
+constexpr TypeInfo T140 = {"io.k8s.api.core.v1.PodResourceClaim", F140};
 
-constexpr Field F132[] = {
+constexpr Field F141[] = {
     {.name = "name", .value = V::String, .is_required = true},
     {.name = "resourceClaimName", .value = V::String},
 };
-constexpr TypeInfo T132 = {"io.k8s.api.core.v1.PodResourceClaimStatus", F132};
+constexpr TypeInfo T141 = {"io.k8s.api.core.v1.PodResourceClaimStatus", F141};
 
-constexpr Field F133[] = {
+constexpr Field F142[] = {
     {.name = "name", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T133 = {"io.k8s.api.core.v1.PodSchedulingGate", F133};
+constexpr TypeInfo T142 = {"io.k8s.api.core.v1.PodSchedulingGate", F142};
 
-constexpr Field F134[] = {
+constexpr Field F143[] = {
     {.name = "podGroupName", .value = V::String},
 };
-constexpr TypeInfo T134 = {"io.k8s.api.core.v1.PodSchedulingGroup", F134};
+constexpr TypeInfo T143 = {"io.k8s.api.core.v1.PodSchedulingGroup", F143};
 
-constexpr Field F135[] = {
-    {.name = "appArmorProfile", .value = V::Struct, .type = &T19},
+constexpr Field F144[] = {
+    {.name = "appArmorProfile", .value = V::Struct, .type = &T28},
     {.name = "fsGroup", .value = V::Int64},
     {.name = "fsGroupChangePolicy", .value = V::String},
     {.name = "runAsGroup", .value = V::Int64},
     {.name = "runAsNonRoot", .value = V::Bool},
     {.name = "runAsUser", .value = V::Int64},
     {.name = "seLinuxChangePolicy", .value = V::String},
-    {.name = "seLinuxOptions", .value = V::Struct, .type = &T151},
-    {.name = "seccompProfile", .value = V::Struct, .type = &T153},
+    {.name = "seLinuxOptions", .value = V::Struct, .type = &T160},
+    {.name = "seccompProfile", .value = V::Struct, .type = &T162},
     {.name = "supplementalGroups", .value = V::Int64, .shape = S::List},
     {.name = "supplementalGroupsPolicy", .value = V::String},
-    {.name = "sysctls", .value = V::Struct, .shape = S::List, .type = &T169},
-    {.name = "windowsOptions", .value = V::Struct, .type = &T185},
+    {.name = "sysctls", .value = V::Struct, .shape = S::List, .type = &T178},
+    {.name = "windowsOptions", .value = V::Struct, .type = &T194},
 };
-constexpr TypeInfo T135 = {"io.k8s.api.core.v1.PodSecurityContext", F135};
+constexpr TypeInfo T144 = {"io.k8s.api.core.v1.PodSecurityContext", F144};
 
-constexpr Field F136[] = {
+constexpr Field F145[] = {
     {.name = "activeDeadlineSeconds", .value = V::Int64},
-    {.name = "affinity", .value = V::Struct, .type = &T18},
+    {.name = "affinity", .value = V::Struct, .type = &T27},
     {.name = "automountServiceAccountToken", .value = V::Bool},
-    {.name = "containers", .value = V::Struct, .shape = S::List, .is_required = true, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "name", .list_map_keys = "name", .type = &T36},
-    {.name = "dnsConfig", .value = V::Struct, .type = &T125},
+    {.name = "containers", .value = V::Struct, .shape = S::List, .is_required = true, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "name", .list_map_keys = "name", .type = &T45},
+    {.name = "dnsConfig", .value = V::Struct, .type = &T134},
     {.name = "dnsPolicy", .value = V::String},
     {.name = "enableServiceLinks", .value = V::Bool},
-    {.name = "ephemeralContainers", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "name", .list_map_keys = "name", .type = &T57},
-    {.name = "hostAliases", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "ip", .list_map_keys = "ip", .type = &T73},
+    {.name = "ephemeralContainers", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "name", .list_map_keys = "name", .type = &T66},
+    {.name = "hostAliases", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "ip", .list_map_keys = "ip", .type = &T82},
     {.name = "hostIPC", .value = V::Bool},
     {.name = "hostNetwork", .value = V::Bool},
     {.name = "hostPID", .value = V::Bool},
     {.name = "hostUsers", .value = V::Bool},
     {.name = "hostname", .value = V::String},
     {.name = "hostnameOverride", .value = V::String},
-    {.name = "imagePullSecrets", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "name", .list_map_keys = "name", .type = &T85},
-    {.name = "initContainers", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "name", .list_map_keys = "name", .type = &T36},
+    {.name = "imagePullSecrets", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "name", .list_map_keys = "name", .type = &T94},
+    {.name = "initContainers", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "name", .list_map_keys = "name", .type = &T45},
     {.name = "nodeName", .value = V::String},
     {.name = "nodeSelector", .value = V::String, .shape = S::Map, .is_atomic = true},
-    {.name = "os", .value = V::Struct, .type = &T129},
+    {.name = "os", .value = V::Struct, .type = &T138},
     {.name = "overhead", .value = V::Quantity, .shape = S::Map},
     {.name = "preemptionPolicy", .value = V::String},
     {.name = "priority", .value = V::Int32},
     {.name = "priorityClassName", .value = V::String},
-    {.name = "readinessGates", .value = V::Struct, .shape = S::List, .type = &T130},
-    {.name = "resourceClaims", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .has_retain_keys = true, .merge_key = "name", .list_map_keys = "name", .type = &T131},
-    {.name = "resources", .value = V::Struct, .type = &T149},
+    {.name = "readinessGates", .value = V::Struct, .shape = S::List, .type = &T139},
+    {.name = "resourceClaims", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .has_retain_keys = true, .merge_key = "name", .list_map_keys = "name", .type = &T140},
+    {.name = "resources", .value = V::Struct, .type = &T158},
     {.name = "restartPolicy", .value = V::String},
     {.name = "runtimeClassName", .value = V::String},
     {.name = "schedulerName", .value = V::String},
-    {.name = "schedulingGates", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "name", .list_map_keys = "name", .type = &T133},
-    {.name = "schedulingGroup", .value = V::Struct, .type = &T134},
-    {.name = "securityContext", .value = V::Struct, .type = &T135},
+    {.name = "schedulingGates", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "name", .list_map_keys = "name", .type = &T142},
+    {.name = "schedulingGroup", .value = V::Struct, .type = &T143},
+    {.name = "securityContext", .value = V::Struct, .type = &T144},
     {.name = "serviceAccount", .value = V::String},
     {.name = "serviceAccountName", .value = V::String},
     {.name = "setHostnameAsFQDN", .value = V::Bool},
     {.name = "shareProcessNamespace", .value = V::Bool},
     {.name = "subdomain", .value = V::String},
     {.name = "terminationGracePeriodSeconds", .value = V::Int64},
-    {.name = "tolerations", .value = V::Struct, .shape = S::List, .type = &T172},
-    {.name = "topologySpreadConstraints", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "topologyKey", .list_map_keys = "topologyKey,whenUnsatisfiable", .type = &T173},
-    {.name = "volumes", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .has_retain_keys = true, .merge_key = "name", .list_map_keys = "name", .type = &T176},
+    {.name = "tolerations", .value = V::Struct, .shape = S::List, .type = &T181},
+    {.name = "topologySpreadConstraints", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "topologyKey", .list_map_keys = "topologyKey,whenUnsatisfiable", .type = &T182},
+    {.name = "volumes", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .has_retain_keys = true, .merge_key = "name", .list_map_keys = "name", .type = &T185},
 };
-constexpr TypeInfo T136 = {"io.k8s.api.core.v1.PodSpec", F136};
+constexpr TypeInfo T145 = {"io.k8s.api.core.v1.PodSpec", F145};
 
-constexpr Field F137[] = {
+constexpr Field F146[] = {
     {.name = "allocatedResources", .value = V::Quantity, .shape = S::Map},
-    {.name = "conditions", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "type", .list_map_keys = "type", .type = &T124},
-    {.name = "containerStatuses", .value = V::Struct, .shape = S::List, .type = &T47},
-    {.name = "ephemeralContainerStatuses", .value = V::Struct, .shape = S::List, .type = &T47},
-    {.name = "extendedResourceClaimStatus", .value = V::Struct, .type = &T127},
+    {.name = "conditions", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "type", .list_map_keys = "type", .type = &T133},
+    {.name = "containerStatuses", .value = V::Struct, .shape = S::List, .type = &T56},
+    {.name = "ephemeralContainerStatuses", .value = V::Struct, .shape = S::List, .type = &T56},
+    {.name = "extendedResourceClaimStatus", .value = V::Struct, .type = &T136},
     {.name = "hostIP", .value = V::String},
-    {.name = "hostIPs", .value = V::Struct, .shape = S::List, .patch_strategy = P::Merge, .merge_key = "ip", .type = &T74},
-    {.name = "initContainerStatuses", .value = V::Struct, .shape = S::List, .type = &T47},
+    {.name = "hostIPs", .value = V::Struct, .shape = S::List, .patch_strategy = P::Merge, .merge_key = "ip", .type = &T83},
+    {.name = "initContainerStatuses", .value = V::Struct, .shape = S::List, .type = &T56},
     {.name = "message", .value = V::String},
-    {.name = "nodeAllocatableResourceClaimStatuses", .value = V::Struct, .shape = S::List, .type = &T95},
+    {.name = "nodeAllocatableResourceClaimStatuses", .value = V::Struct, .shape = S::List, .type = &T104},
     {.name = "nominatedNodeName", .value = V::String},
     {.name = "observedGeneration", .value = V::Int64},
     {.name = "phase", .value = V::String},
     {.name = "podIP", .value = V::String},
-    {.name = "podIPs", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "ip", .list_map_keys = "ip", .type = &T128},
+    {.name = "podIPs", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "ip", .list_map_keys = "ip", .type = &T137},
     {.name = "qosClass", .value = V::String},
     {.name = "reason", .value = V::String},
     {.name = "resize", .value = V::String},
-    {.name = "resourceClaimStatuses", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .has_retain_keys = true, .merge_key = "name", .list_map_keys = "name", .type = &T132},
-    {.name = "resources", .value = V::Struct, .type = &T149},
+    {.name = "resourceClaimStatuses", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .has_retain_keys = true, .merge_key = "name", .list_map_keys = "name", .type = &T141},
+    {.name = "resources", .value = V::Struct, .type = &T158},
     {.name = "startTime", .value = V::Time},
 };
-constexpr TypeInfo T137 = {"io.k8s.api.core.v1.PodStatus", F137};
+constexpr TypeInfo T146 = {"io.k8s.api.core.v1.PodStatus", F146};
 
-constexpr Field F138[] = {
-    {.name = "metadata", .value = V::Struct, .type = &T228},
-    {.name = "spec", .value = V::Struct, .type = &T136},
+constexpr Field F147[] = {
+    {.name = "metadata", .value = V::Struct, .type = &T237},
+    {.name = "spec", .value = V::Struct, .type = &T145},
 };
-constexpr TypeInfo T138 = {"io.k8s.api.core.v1.PodTemplateSpec", F138};
+constexpr TypeInfo T147 = {"io.k8s.api.core.v1.PodTemplateSpec", F147};
 
-constexpr Field F139[] = {
+constexpr Field F148[] = {
     {.name = "error", .value = V::String},
     {.name = "port", .value = V::Int32, .is_required = true},
     {.name = "protocol", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T139 = {"io.k8s.api.core.v1.PortStatus", F139};
+constexpr TypeInfo T148 = {"io.k8s.api.core.v1.PortStatus", F148};
 
-constexpr Field F140[] = {
+constexpr Field F149[] = {
     {.name = "fsType", .value = V::String},
     {.name = "readOnly", .value = V::Bool},
     {.name = "volumeID", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T140 = {"io.k8s.api.core.v1.PortworxVolumeSource", F140};
+constexpr TypeInfo T149 = {"io.k8s.api.core.v1.PortworxVolumeSource", F149};
 
-constexpr Field F141[] = {
-    {.name = "preference", .value = V::Struct, .is_required = true, .type = &T105},
+constexpr Field F150[] = {
+    {.name = "preference", .value = V::Struct, .is_required = true, .type = &T114},
     {.name = "weight", .value = V::Int32, .is_required = true},
 };
-constexpr TypeInfo T141 = {"io.k8s.api.core.v1.PreferredSchedulingTerm", F141};
+constexpr TypeInfo T150 = {"io.k8s.api.core.v1.PreferredSchedulingTerm", F150};
 
-constexpr Field F142[] = {
-    {.name = "exec", .value = V::Struct, .type = &T62},
+constexpr Field F151[] = {
+    {.name = "exec", .value = V::Struct, .type = &T71},
     {.name = "failureThreshold", .value = V::Int32},
-    {.name = "grpc", .value = V::Struct, .type = &T68},
-    {.name = "httpGet", .value = V::Struct, .type = &T71},
+    {.name = "grpc", .value = V::Struct, .type = &T77},
+    {.name = "httpGet", .value = V::Struct, .type = &T80},
     {.name = "initialDelaySeconds", .value = V::Int32},
     {.name = "periodSeconds", .value = V::Int32},
     {.name = "successThreshold", .value = V::Int32},
-    {.name = "tcpSocket", .value = V::Struct, .type = &T170},
+    {.name = "tcpSocket", .value = V::Struct, .type = &T179},
     {.name = "terminationGracePeriodSeconds", .value = V::Int64},
     {.name = "timeoutSeconds", .value = V::Int32},
 };
-constexpr TypeInfo T142 = {"io.k8s.api.core.v1.Probe", F142};
+constexpr TypeInfo T151 = {"io.k8s.api.core.v1.Probe", F151};
 
-constexpr Field F143[] = {
+constexpr Field F152[] = {
     {.name = "defaultMode", .value = V::Int32},
-    {.name = "sources", .value = V::Struct, .shape = S::List, .type = &T180},
+    {.name = "sources", .value = V::Struct, .shape = S::List, .type = &T189},
 };
-constexpr TypeInfo T143 = {"io.k8s.api.core.v1.ProjectedVolumeSource", F143};
+constexpr TypeInfo T152 = {"io.k8s.api.core.v1.ProjectedVolumeSource", F152};
 
-constexpr Field F144[] = {
+constexpr Field F153[] = {
     {.name = "group", .value = V::String},
     {.name = "readOnly", .value = V::Bool},
     {.name = "registry", .value = V::String, .is_required = true},
@@ -1474,163 +1562,163 @@ constexpr Field F144[] = {
     {.name = "user", .value = V::String},
     {.name = "volume", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T144 = {"io.k8s.api.core.v1.QuobyteVolumeSource", F144};
+constexpr TypeInfo T153 = {"io.k8s.api.core.v1.QuobyteVolumeSource", F153};
 
-constexpr Field F145[] = {
+constexpr Field F154[] = {
     {.name = "fsType", .value = V::String},
     {.name = "image", .value = V::String, .is_required = true},
     {.name = "keyring", .value = V::String},
     {.name = "monitors", .value = V::String, .shape = S::List, .is_required = true},
     {.name = "pool", .value = V::String},
     {.name = "readOnly", .value = V::Bool},
-    {.name = "secretRef", .value = V::Struct, .type = &T85},
+    {.name = "secretRef", .value = V::Struct, .type = &T94},
     {.name = "user", .value = V::String},
 };
-constexpr TypeInfo T145 = {"io.k8s.api.core.v1.RBDVolumeSource", F145};
+constexpr TypeInfo T154 = {"io.k8s.api.core.v1.RBDVolumeSource", F154};
 
-constexpr Field F146[] = {
+constexpr Field F155[] = {
     {.name = "name", .value = V::String, .is_required = true},
     {.name = "request", .value = V::String},
 };
-constexpr TypeInfo T146 = {"io.k8s.api.core.v1.ResourceClaim", F146};
+constexpr TypeInfo T155 = {"io.k8s.api.core.v1.ResourceClaim", F155};
 
-constexpr Field F147[] = {
+constexpr Field F156[] = {
     {.name = "containerName", .value = V::String},
     {.name = "divisor", .value = V::Quantity},
     {.name = "resource", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T147 = {"io.k8s.api.core.v1.ResourceFieldSelector", F147, true};
+constexpr TypeInfo T156 = {"io.k8s.api.core.v1.ResourceFieldSelector", F156, true};
 
-constexpr Field F148[] = {
+constexpr Field F157[] = {
     {.name = "health", .value = V::String},
     {.name = "message", .value = V::String},
     {.name = "resourceID", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T148 = {"io.k8s.api.core.v1.ResourceHealth", F148};
+constexpr TypeInfo T157 = {"io.k8s.api.core.v1.ResourceHealth", F157};
 
-constexpr Field F149[] = {
-    {.name = "claims", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "name", .type = &T146},
+constexpr Field F158[] = {
+    {.name = "claims", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "name", .type = &T155},
     {.name = "limits", .value = V::Quantity, .shape = S::Map},
     {.name = "requests", .value = V::Quantity, .shape = S::Map},
 };
-constexpr TypeInfo T149 = {"io.k8s.api.core.v1.ResourceRequirements", F149};
+constexpr TypeInfo T158 = {"io.k8s.api.core.v1.ResourceRequirements", F158};
 
-constexpr Field F150[] = {
+constexpr Field F159[] = {
     {.name = "name", .value = V::String, .is_required = true},
-    {.name = "resources", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "resourceID", .type = &T148},
+    {.name = "resources", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "resourceID", .type = &T157},
 };
-constexpr TypeInfo T150 = {"io.k8s.api.core.v1.ResourceStatus", F150};
+constexpr TypeInfo T159 = {"io.k8s.api.core.v1.ResourceStatus", F159};
 
-constexpr Field F151[] = {
+constexpr Field F160[] = {
     {.name = "level", .value = V::String},
     {.name = "role", .value = V::String},
     {.name = "type", .value = V::String},
     {.name = "user", .value = V::String},
 };
-constexpr TypeInfo T151 = {"io.k8s.api.core.v1.SELinuxOptions", F151};
+constexpr TypeInfo T160 = {"io.k8s.api.core.v1.SELinuxOptions", F160};
 
-constexpr Field F152[] = {
+constexpr Field F161[] = {
     {.name = "fsType", .value = V::String},
     {.name = "gateway", .value = V::String, .is_required = true},
     {.name = "protectionDomain", .value = V::String},
     {.name = "readOnly", .value = V::Bool},
-    {.name = "secretRef", .value = V::Struct, .is_required = true, .type = &T85},
+    {.name = "secretRef", .value = V::Struct, .is_required = true, .type = &T94},
     {.name = "sslEnabled", .value = V::Bool},
     {.name = "storageMode", .value = V::String},
     {.name = "storagePool", .value = V::String},
     {.name = "system", .value = V::String, .is_required = true},
     {.name = "volumeName", .value = V::String},
 };
-constexpr TypeInfo T152 = {"io.k8s.api.core.v1.ScaleIOVolumeSource", F152};
+constexpr TypeInfo T161 = {"io.k8s.api.core.v1.ScaleIOVolumeSource", F161};
 
-constexpr Field F153[] = {
+constexpr Field F162[] = {
     {.name = "localhostProfile", .value = V::String},
     {.name = "type", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T153 = {"io.k8s.api.core.v1.SeccompProfile", F153};
+constexpr TypeInfo T162 = {"io.k8s.api.core.v1.SeccompProfile", F162};
 
-constexpr Field F154[] = {
+constexpr Field F163[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "data", .value = V::Bytes, .shape = S::Map},
     {.name = "immutable", .value = V::Bool},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T228},
+    {.name = "metadata", .value = V::Struct, .type = &T237},
     {.name = "stringData", .value = V::String, .shape = S::Map},
     {.name = "type", .value = V::String},
 };
-constexpr TypeInfo T154 = {"io.k8s.api.core.v1.Secret", F154};
+constexpr TypeInfo T163 = {"io.k8s.api.core.v1.Secret", F163};
 
-constexpr Field F155[] = {
+constexpr Field F164[] = {
     {.name = "name", .value = V::String},
     {.name = "optional", .value = V::Bool},
 };
-constexpr TypeInfo T155 = {"io.k8s.api.core.v1.SecretEnvSource", F155};
+constexpr TypeInfo T164 = {"io.k8s.api.core.v1.SecretEnvSource", F164};
 
-constexpr Field F156[] = {
+constexpr Field F165[] = {
     {.name = "key", .value = V::String, .is_required = true},
     {.name = "name", .value = V::String},
     {.name = "optional", .value = V::Bool},
 };
-constexpr TypeInfo T156 = {"io.k8s.api.core.v1.SecretKeySelector", F156, true};
+constexpr TypeInfo T165 = {"io.k8s.api.core.v1.SecretKeySelector", F165, true};
 
-constexpr Field F157[] = {
-    {.name = "items", .value = V::Struct, .shape = S::List, .type = &T79},
+constexpr Field F166[] = {
+    {.name = "items", .value = V::Struct, .shape = S::List, .type = &T88},
     {.name = "name", .value = V::String},
     {.name = "optional", .value = V::Bool},
 };
-constexpr TypeInfo T157 = {"io.k8s.api.core.v1.SecretProjection", F157};
+constexpr TypeInfo T166 = {"io.k8s.api.core.v1.SecretProjection", F166};
 
-constexpr Field F158[] = {
+constexpr Field F167[] = {
     {.name = "defaultMode", .value = V::Int32},
-    {.name = "items", .value = V::Struct, .shape = S::List, .type = &T79},
+    {.name = "items", .value = V::Struct, .shape = S::List, .type = &T88},
     {.name = "optional", .value = V::Bool},
     {.name = "secretName", .value = V::String},
 };
-constexpr TypeInfo T158 = {"io.k8s.api.core.v1.SecretVolumeSource", F158};
+constexpr TypeInfo T167 = {"io.k8s.api.core.v1.SecretVolumeSource", F167};
 
-constexpr Field F159[] = {
+constexpr Field F168[] = {
     {.name = "allowPrivilegeEscalation", .value = V::Bool},
-    {.name = "appArmorProfile", .value = V::Struct, .type = &T19},
-    {.name = "capabilities", .value = V::Struct, .type = &T25},
+    {.name = "appArmorProfile", .value = V::Struct, .type = &T28},
+    {.name = "capabilities", .value = V::Struct, .type = &T34},
     {.name = "privileged", .value = V::Bool},
     {.name = "procMount", .value = V::String},
     {.name = "readOnlyRootFilesystem", .value = V::Bool},
     {.name = "runAsGroup", .value = V::Int64},
     {.name = "runAsNonRoot", .value = V::Bool},
     {.name = "runAsUser", .value = V::Int64},
-    {.name = "seLinuxOptions", .value = V::Struct, .type = &T151},
-    {.name = "seccompProfile", .value = V::Struct, .type = &T153},
-    {.name = "windowsOptions", .value = V::Struct, .type = &T185},
+    {.name = "seLinuxOptions", .value = V::Struct, .type = &T160},
+    {.name = "seccompProfile", .value = V::Struct, .type = &T162},
+    {.name = "windowsOptions", .value = V::Struct, .type = &T194},
 };
-constexpr TypeInfo T159 = {"io.k8s.api.core.v1.SecurityContext", F159};
+constexpr TypeInfo T168 = {"io.k8s.api.core.v1.SecurityContext", F168};
 
-constexpr Field F160[] = {
+constexpr Field F169[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T228},
-    {.name = "spec", .value = V::Struct, .type = &T164},
-    {.name = "status", .value = V::Struct, .type = &T165},
+    {.name = "metadata", .value = V::Struct, .type = &T237},
+    {.name = "spec", .value = V::Struct, .type = &T173},
+    {.name = "status", .value = V::Struct, .type = &T174},
 };
-constexpr TypeInfo T160 = {"io.k8s.api.core.v1.Service", F160};
+constexpr TypeInfo T169 = {"io.k8s.api.core.v1.Service", F169};
 
-constexpr Field F161[] = {
+constexpr Field F170[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "automountServiceAccountToken", .value = V::Bool},
-    {.name = "imagePullSecrets", .value = V::Struct, .shape = S::List, .type = &T85},
+    {.name = "imagePullSecrets", .value = V::Struct, .shape = S::List, .type = &T94},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T228},
-    {.name = "secrets", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "name", .list_map_keys = "name", .type = &T111},
+    {.name = "metadata", .value = V::Struct, .type = &T237},
+    {.name = "secrets", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "name", .list_map_keys = "name", .type = &T120},
 };
-constexpr TypeInfo T161 = {"io.k8s.api.core.v1.ServiceAccount", F161};
+constexpr TypeInfo T170 = {"io.k8s.api.core.v1.ServiceAccount", F170};
 
-constexpr Field F162[] = {
+constexpr Field F171[] = {
     {.name = "audience", .value = V::String},
     {.name = "expirationSeconds", .value = V::Int64},
     {.name = "path", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T162 = {"io.k8s.api.core.v1.ServiceAccountTokenProjection", F162};
+constexpr TypeInfo T171 = {"io.k8s.api.core.v1.ServiceAccountTokenProjection", F171};
 
-constexpr Field F163[] = {
+constexpr Field F172[] = {
     {.name = "appProtocol", .value = V::String},
     {.name = "name", .value = V::String},
     {.name = "nodePort", .value = V::Int32},
@@ -1638,9 +1726,9 @@ constexpr Field F163[] = {
     {.name = "protocol", .value = V::String},
     {.name = "targetPort", .value = V::IntOrString},
 };
-constexpr TypeInfo T163 = {"io.k8s.api.core.v1.ServicePort", F163};
+constexpr TypeInfo T172 = {"io.k8s.api.core.v1.ServicePort", F172};
 
-constexpr Field F164[] = {
+constexpr Field F173[] = {
     {.name = "allocateLoadBalancerNodePorts", .value = V::Bool},
     {.name = "clusterIP", .value = V::String},
     {.name = "clusterIPs", .value = V::String, .shape = S::List},
@@ -1654,72 +1742,72 @@ constexpr Field F164[] = {
     {.name = "loadBalancerClass", .value = V::String},
     {.name = "loadBalancerIP", .value = V::String},
     {.name = "loadBalancerSourceRanges", .value = V::String, .shape = S::List},
-    {.name = "ports", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "port", .list_map_keys = "port,protocol", .type = &T163},
+    {.name = "ports", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "port", .list_map_keys = "port,protocol", .type = &T172},
     {.name = "publishNotReadyAddresses", .value = V::Bool},
     {.name = "selector", .value = V::String, .shape = S::Map, .is_atomic = true},
     {.name = "sessionAffinity", .value = V::String},
-    {.name = "sessionAffinityConfig", .value = V::Struct, .type = &T166},
+    {.name = "sessionAffinityConfig", .value = V::Struct, .type = &T175},
     {.name = "trafficDistribution", .value = V::String},
     {.name = "type", .value = V::String},
 };
-constexpr TypeInfo T164 = {"io.k8s.api.core.v1.ServiceSpec", F164};
+constexpr TypeInfo T173 = {"io.k8s.api.core.v1.ServiceSpec", F173};
 
-constexpr Field F165[] = {
-    {.name = "conditions", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "type", .list_map_keys = "type", .type = &T222},
-    {.name = "loadBalancer", .value = V::Struct, .type = &T84},
+constexpr Field F174[] = {
+    {.name = "conditions", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "type", .list_map_keys = "type", .type = &T231},
+    {.name = "loadBalancer", .value = V::Struct, .type = &T93},
 };
-constexpr TypeInfo T165 = {"io.k8s.api.core.v1.ServiceStatus", F165};
+constexpr TypeInfo T174 = {"io.k8s.api.core.v1.ServiceStatus", F174};
 
-constexpr Field F166[] = {
-    {.name = "clientIP", .value = V::Struct, .type = &T28},
+constexpr Field F175[] = {
+    {.name = "clientIP", .value = V::Struct, .type = &T37},
 };
-constexpr TypeInfo T166 = {"io.k8s.api.core.v1.SessionAffinityConfig", F166};
+constexpr TypeInfo T175 = {"io.k8s.api.core.v1.SessionAffinityConfig", F175};
 
-constexpr Field F167[] = {
+constexpr Field F176[] = {
     {.name = "seconds", .value = V::Int64, .is_required = true},
 };
-constexpr TypeInfo T167 = {"io.k8s.api.core.v1.SleepAction", F167};
+constexpr TypeInfo T176 = {"io.k8s.api.core.v1.SleepAction", F176};
 
-constexpr Field F168[] = {
+constexpr Field F177[] = {
     {.name = "fsType", .value = V::String},
     {.name = "readOnly", .value = V::Bool},
-    {.name = "secretRef", .value = V::Struct, .type = &T85},
+    {.name = "secretRef", .value = V::Struct, .type = &T94},
     {.name = "volumeName", .value = V::String},
     {.name = "volumeNamespace", .value = V::String},
 };
-constexpr TypeInfo T168 = {"io.k8s.api.core.v1.StorageOSVolumeSource", F168};
+constexpr TypeInfo T177 = {"io.k8s.api.core.v1.StorageOSVolumeSource", F177};
 
-constexpr Field F169[] = {
+constexpr Field F178[] = {
     {.name = "name", .value = V::String, .is_required = true},
     {.name = "value", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T169 = {"io.k8s.api.core.v1.Sysctl", F169};
+constexpr TypeInfo T178 = {"io.k8s.api.core.v1.Sysctl", F178};
 
-constexpr Field F170[] = {
+constexpr Field F179[] = {
     {.name = "host", .value = V::String},
     {.name = "port", .value = V::IntOrString, .is_required = true},
 };
-constexpr TypeInfo T170 = {"io.k8s.api.core.v1.TCPSocketAction", F170};
+constexpr TypeInfo T179 = {"io.k8s.api.core.v1.TCPSocketAction", F179};
 
-constexpr Field F171[] = {
+constexpr Field F180[] = {
     {.name = "effect", .value = V::String, .is_required = true},
     {.name = "key", .value = V::String, .is_required = true},
     {.name = "timeAdded", .value = V::Time},
     {.name = "value", .value = V::String},
 };
-constexpr TypeInfo T171 = {"io.k8s.api.core.v1.Taint", F171};
+constexpr TypeInfo T180 = {"io.k8s.api.core.v1.Taint", F180};
 
-constexpr Field F172[] = {
+constexpr Field F181[] = {
     {.name = "effect", .value = V::String},
     {.name = "key", .value = V::String},
     {.name = "operator", .value = V::String},
     {.name = "tolerationSeconds", .value = V::Int64},
     {.name = "value", .value = V::String},
 };
-constexpr TypeInfo T172 = {"io.k8s.api.core.v1.Toleration", F172};
+constexpr TypeInfo T181 = {"io.k8s.api.core.v1.Toleration", F181};
 
-constexpr Field F173[] = {
-    {.name = "labelSelector", .value = V::Struct, .type = &T224},
+constexpr Field F182[] = {
+    {.name = "labelSelector", .value = V::Struct, .type = &T233},
     {.name = "matchLabelKeys", .value = V::String, .shape = S::List},
     {.name = "maxSkew", .value = V::Int32, .is_required = true},
     {.name = "minDomains", .value = V::Int32},
@@ -1728,65 +1816,65 @@ constexpr Field F173[] = {
     {.name = "topologyKey", .value = V::String, .is_required = true},
     {.name = "whenUnsatisfiable", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T173 = {"io.k8s.api.core.v1.TopologySpreadConstraint", F173};
+constexpr TypeInfo T182 = {"io.k8s.api.core.v1.TopologySpreadConstraint", F182};
 
-constexpr Field F174[] = {
+constexpr Field F183[] = {
     {.name = "apiGroup", .value = V::String},
     {.name = "kind", .value = V::String, .is_required = true},
     {.name = "name", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T174 = {"io.k8s.api.core.v1.TypedLocalObjectReference", F174, true};
+constexpr TypeInfo T183 = {"io.k8s.api.core.v1.TypedLocalObjectReference", F183, true};
 
-constexpr Field F175[] = {
+constexpr Field F184[] = {
     {.name = "apiGroup", .value = V::String},
     {.name = "kind", .value = V::String, .is_required = true},
     {.name = "name", .value = V::String, .is_required = true},
     {.name = "namespace", .value = V::String},
 };
-constexpr TypeInfo T175 = {"io.k8s.api.core.v1.TypedObjectReference", F175};
+constexpr TypeInfo T184 = {"io.k8s.api.core.v1.TypedObjectReference", F184};
 
-constexpr Field F176[] = {
-    {.name = "awsElasticBlockStore", .value = V::Struct, .type = &T17},
-    {.name = "azureDisk", .value = V::Struct, .type = &T21},
-    {.name = "azureFile", .value = V::Struct, .type = &T22},
-    {.name = "cephfs", .value = V::Struct, .type = &T26},
-    {.name = "cinder", .value = V::Struct, .type = &T27},
-    {.name = "configMap", .value = V::Struct, .type = &T35},
-    {.name = "csi", .value = V::Struct, .type = &T24},
-    {.name = "downwardAPI", .value = V::Struct, .type = &T52},
-    {.name = "emptyDir", .value = V::Struct, .type = &T53},
-    {.name = "ephemeral", .value = V::Struct, .type = &T58},
-    {.name = "fc", .value = V::Struct, .type = &T63},
-    {.name = "flexVolume", .value = V::Struct, .type = &T65},
-    {.name = "flocker", .value = V::Struct, .type = &T66},
-    {.name = "gcePersistentDisk", .value = V::Struct, .type = &T67},
-    {.name = "gitRepo", .value = V::Struct, .type = &T69},
-    {.name = "glusterfs", .value = V::Struct, .type = &T70},
-    {.name = "hostPath", .value = V::Struct, .type = &T75},
-    {.name = "image", .value = V::Struct, .type = &T77},
-    {.name = "iscsi", .value = V::Struct, .type = &T76},
+constexpr Field F185[] = {
+    {.name = "awsElasticBlockStore", .value = V::Struct, .type = &T26},
+    {.name = "azureDisk", .value = V::Struct, .type = &T30},
+    {.name = "azureFile", .value = V::Struct, .type = &T31},
+    {.name = "cephfs", .value = V::Struct, .type = &T35},
+    {.name = "cinder", .value = V::Struct, .type = &T36},
+    {.name = "configMap", .value = V::Struct, .type = &T44},
+    {.name = "csi", .value = V::Struct, .type = &T33},
+    {.name = "downwardAPI", .value = V::Struct, .type = &T61},
+    {.name = "emptyDir", .value = V::Struct, .type = &T62},
+    {.name = "ephemeral", .value = V::Struct, .type = &T67},
+    {.name = "fc", .value = V::Struct, .type = &T72},
+    {.name = "flexVolume", .value = V::Struct, .type = &T74},
+    {.name = "flocker", .value = V::Struct, .type = &T75},
+    {.name = "gcePersistentDisk", .value = V::Struct, .type = &T76},
+    {.name = "gitRepo", .value = V::Struct, .type = &T78},
+    {.name = "glusterfs", .value = V::Struct, .type = &T79},
+    {.name = "hostPath", .value = V::Struct, .type = &T84},
+    {.name = "image", .value = V::Struct, .type = &T86},
+    {.name = "iscsi", .value = V::Struct, .type = &T85},
     {.name = "name", .value = V::String, .is_required = true},
-    {.name = "nfs", .value = V::Struct, .type = &T87},
-    {.name = "persistentVolumeClaim", .value = V::Struct, .type = &T117},
-    {.name = "photonPersistentDisk", .value = V::Struct, .type = &T118},
-    {.name = "portworxVolume", .value = V::Struct, .type = &T140},
-    {.name = "projected", .value = V::Struct, .type = &T143},
-    {.name = "quobyte", .value = V::Struct, .type = &T144},
-    {.name = "rbd", .value = V::Struct, .type = &T145},
-    {.name = "scaleIO", .value = V::Struct, .type = &T152},
-    {.name = "secret", .value = V::Struct, .type = &T158},
-    {.name = "storageos", .value = V::Struct, .type = &T168},
-    {.name = "vsphereVolume", .value = V::Struct, .type = &T183},
+    {.name = "nfs", .value = V::Struct, .type = &T96},
+    {.name = "persistentVolumeClaim", .value = V::Struct, .type = &T126},
+    {.name = "photonPersistentDisk", .value = V::Struct, .type = &T127},
+    {.name = "portworxVolume", .value = V::Struct, .type = &T149},
+    {.name = "projected", .value = V::Struct, .type = &T152},
+    {.name = "quobyte", .value = V::Struct, .type = &T153},
+    {.name = "rbd", .value = V::Struct, .type = &T154},
+    {.name = "scaleIO", .value = V::Struct, .type = &T161},
+    {.name = "secret", .value = V::Struct, .type = &T167},
+    {.name = "storageos", .value = V::Struct, .type = &T177},
+    {.name = "vsphereVolume", .value = V::Struct, .type = &T192},
 };
-constexpr TypeInfo T176 = {"io.k8s.api.core.v1.Volume", F176};
+constexpr TypeInfo T185 = {"io.k8s.api.core.v1.Volume", F185};
 
-constexpr Field F177[] = {
+constexpr Field F186[] = {
     {.name = "devicePath", .value = V::String, .is_required = true},
     {.name = "name", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T177 = {"io.k8s.api.core.v1.VolumeDevice", F177};
+constexpr TypeInfo T186 = {"io.k8s.api.core.v1.VolumeDevice", F186};
 
-constexpr Field F178[] = {
+constexpr Field F187[] = {
     {.name = "mountPath", .value = V::String, .is_required = true},
     {.name = "mountPropagation", .value = V::String},
     {.name = "name", .value = V::String, .is_required = true},
@@ -1795,205 +1883,205 @@ constexpr Field F178[] = {
     {.name = "subPath", .value = V::String},
     {.name = "subPathExpr", .value = V::String},
 };
-constexpr TypeInfo T178 = {"io.k8s.api.core.v1.VolumeMount", F178};
+constexpr TypeInfo T187 = {"io.k8s.api.core.v1.VolumeMount", F187};
 
-constexpr Field F179[] = {
+constexpr Field F188[] = {
     {.name = "mountPath", .value = V::String, .is_required = true},
     {.name = "name", .value = V::String, .is_required = true},
     {.name = "readOnly", .value = V::Bool},
     {.name = "recursiveReadOnly", .value = V::String},
-    {.name = "volumeStatus", .value = V::Struct, .type = &T182},
+    {.name = "volumeStatus", .value = V::Struct, .type = &T191},
 };
-constexpr TypeInfo T179 = {"io.k8s.api.core.v1.VolumeMountStatus", F179};
+constexpr TypeInfo T188 = {"io.k8s.api.core.v1.VolumeMountStatus", F188};
 
-constexpr Field F180[] = {
-    {.name = "clusterTrustBundle", .value = V::Struct, .type = &T29},
-    {.name = "configMap", .value = V::Struct, .type = &T34},
-    {.name = "downwardAPI", .value = V::Struct, .type = &T50},
-    {.name = "podCertificate", .value = V::Struct, .type = &T123},
-    {.name = "secret", .value = V::Struct, .type = &T157},
-    {.name = "serviceAccountToken", .value = V::Struct, .type = &T162},
+constexpr Field F189[] = {
+    {.name = "clusterTrustBundle", .value = V::Struct, .type = &T38},
+    {.name = "configMap", .value = V::Struct, .type = &T43},
+    {.name = "downwardAPI", .value = V::Struct, .type = &T59},
+    {.name = "podCertificate", .value = V::Struct, .type = &T132},
+    {.name = "secret", .value = V::Struct, .type = &T166},
+    {.name = "serviceAccountToken", .value = V::Struct, .type = &T171},
 };
-constexpr TypeInfo T180 = {"io.k8s.api.core.v1.VolumeProjection", F180};
+constexpr TypeInfo T189 = {"io.k8s.api.core.v1.VolumeProjection", F189};
 
-constexpr Field F181[] = {
+constexpr Field F190[] = {
     {.name = "limits", .value = V::Quantity, .shape = S::Map},
     {.name = "requests", .value = V::Quantity, .shape = S::Map},
 };
-constexpr TypeInfo T181 = {"io.k8s.api.core.v1.VolumeResourceRequirements", F181};
+constexpr TypeInfo T190 = {"io.k8s.api.core.v1.VolumeResourceRequirements", F190};
 
-constexpr Field F182[] = {
-    {.name = "image", .value = V::Struct, .type = &T78},
+constexpr Field F191[] = {
+    {.name = "image", .value = V::Struct, .type = &T87},
 };
-constexpr TypeInfo T182 = {"io.k8s.api.core.v1.VolumeStatus", F182};
+constexpr TypeInfo T191 = {"io.k8s.api.core.v1.VolumeStatus", F191};
 
-constexpr Field F183[] = {
+constexpr Field F192[] = {
     {.name = "fsType", .value = V::String},
     {.name = "storagePolicyID", .value = V::String},
     {.name = "storagePolicyName", .value = V::String},
     {.name = "volumePath", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T183 = {"io.k8s.api.core.v1.VsphereVirtualDiskVolumeSource", F183};
+constexpr TypeInfo T192 = {"io.k8s.api.core.v1.VsphereVirtualDiskVolumeSource", F192};
 
-constexpr Field F184[] = {
-    {.name = "podAffinityTerm", .value = V::Struct, .is_required = true, .type = &T121},
+constexpr Field F193[] = {
+    {.name = "podAffinityTerm", .value = V::Struct, .is_required = true, .type = &T130},
     {.name = "weight", .value = V::Int32, .is_required = true},
 };
-constexpr TypeInfo T184 = {"io.k8s.api.core.v1.WeightedPodAffinityTerm", F184};
+constexpr TypeInfo T193 = {"io.k8s.api.core.v1.WeightedPodAffinityTerm", F193};
 
-constexpr Field F185[] = {
+constexpr Field F194[] = {
     {.name = "gmsaCredentialSpec", .value = V::String},
     {.name = "gmsaCredentialSpecName", .value = V::String},
     {.name = "hostProcess", .value = V::Bool},
     {.name = "runAsUserName", .value = V::String},
 };
-constexpr TypeInfo T185 = {"io.k8s.api.core.v1.WindowsSecurityContextOptions", F185};
+constexpr TypeInfo T194 = {"io.k8s.api.core.v1.WindowsSecurityContextOptions", F194};
 
-constexpr Field F186[] = {
+constexpr Field F195[] = {
     {.name = "addresses", .value = V::String, .shape = S::List, .is_required = true, .list_type = L::Set},
-    {.name = "conditions", .value = V::Struct, .type = &T187},
+    {.name = "conditions", .value = V::Struct, .type = &T196},
     {.name = "deprecatedTopology", .value = V::String, .shape = S::Map},
-    {.name = "hints", .value = V::Struct, .type = &T188},
+    {.name = "hints", .value = V::Struct, .type = &T197},
     {.name = "hostname", .value = V::String},
     {.name = "nodeName", .value = V::String},
-    {.name = "targetRef", .value = V::Struct, .type = &T111},
+    {.name = "targetRef", .value = V::Struct, .type = &T120},
     {.name = "zone", .value = V::String},
 };
-constexpr TypeInfo T186 = {"io.k8s.api.discovery.v1.Endpoint", F186};
+constexpr TypeInfo T195 = {"io.k8s.api.discovery.v1.Endpoint", F195};
 
-constexpr Field F187[] = {
+constexpr Field F196[] = {
     {.name = "ready", .value = V::Bool},
     {.name = "serving", .value = V::Bool},
     {.name = "terminating", .value = V::Bool},
 };
-constexpr TypeInfo T187 = {"io.k8s.api.discovery.v1.EndpointConditions", F187};
+constexpr TypeInfo T196 = {"io.k8s.api.discovery.v1.EndpointConditions", F196};
 
-constexpr Field F188[] = {
-    {.name = "forNodes", .value = V::Struct, .shape = S::List, .type = &T191},
-    {.name = "forZones", .value = V::Struct, .shape = S::List, .type = &T192},
+constexpr Field F197[] = {
+    {.name = "forNodes", .value = V::Struct, .shape = S::List, .type = &T200},
+    {.name = "forZones", .value = V::Struct, .shape = S::List, .type = &T201},
 };
-constexpr TypeInfo T188 = {"io.k8s.api.discovery.v1.EndpointHints", F188};
+constexpr TypeInfo T197 = {"io.k8s.api.discovery.v1.EndpointHints", F197};
 
-constexpr Field F189[] = {
+constexpr Field F198[] = {
     {.name = "appProtocol", .value = V::String},
     {.name = "name", .value = V::String},
     {.name = "port", .value = V::Int32},
     {.name = "protocol", .value = V::String},
 };
-constexpr TypeInfo T189 = {"io.k8s.api.discovery.v1.EndpointPort", F189, true};
+constexpr TypeInfo T198 = {"io.k8s.api.discovery.v1.EndpointPort", F198, true};
 
-constexpr Field F190[] = {
+constexpr Field F199[] = {
     {.name = "addressType", .value = V::String, .is_required = true},
     {.name = "apiVersion", .value = V::String},
-    {.name = "endpoints", .value = V::Struct, .shape = S::List, .type = &T186},
+    {.name = "endpoints", .value = V::Struct, .shape = S::List, .type = &T195},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T228},
-    {.name = "ports", .value = V::Struct, .shape = S::List, .type = &T189},
+    {.name = "metadata", .value = V::Struct, .type = &T237},
+    {.name = "ports", .value = V::Struct, .shape = S::List, .type = &T198},
 };
-constexpr TypeInfo T190 = {"io.k8s.api.discovery.v1.EndpointSlice", F190};
+constexpr TypeInfo T199 = {"io.k8s.api.discovery.v1.EndpointSlice", F199};
 
-constexpr Field F191[] = {
+constexpr Field F200[] = {
     {.name = "name", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T191 = {"io.k8s.api.discovery.v1.ForNode", F191};
+constexpr TypeInfo T200 = {"io.k8s.api.discovery.v1.ForNode", F200};
 
-constexpr Field F192[] = {
+constexpr Field F201[] = {
     {.name = "name", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T192 = {"io.k8s.api.discovery.v1.ForZone", F192};
+constexpr TypeInfo T201 = {"io.k8s.api.discovery.v1.ForZone", F201};
 
-constexpr Field F193[] = {
+constexpr Field F202[] = {
     {.name = "action", .value = V::String},
     {.name = "apiVersion", .value = V::String},
     {.name = "deprecatedCount", .value = V::Int32},
     {.name = "deprecatedFirstTimestamp", .value = V::Time},
     {.name = "deprecatedLastTimestamp", .value = V::Time},
-    {.name = "deprecatedSource", .value = V::Struct, .type = &T61},
+    {.name = "deprecatedSource", .value = V::Struct, .type = &T70},
     {.name = "eventTime", .value = V::MicroTime, .is_required = true},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T228},
+    {.name = "metadata", .value = V::Struct, .type = &T237},
     {.name = "note", .value = V::String},
     {.name = "reason", .value = V::String},
-    {.name = "regarding", .value = V::Struct, .type = &T111},
-    {.name = "related", .value = V::Struct, .type = &T111},
+    {.name = "regarding", .value = V::Struct, .type = &T120},
+    {.name = "related", .value = V::Struct, .type = &T120},
     {.name = "reportingController", .value = V::String},
     {.name = "reportingInstance", .value = V::String},
-    {.name = "series", .value = V::Struct, .type = &T194},
+    {.name = "series", .value = V::Struct, .type = &T203},
     {.name = "type", .value = V::String},
 };
-constexpr TypeInfo T193 = {"io.k8s.api.events.v1.Event", F193};
+constexpr TypeInfo T202 = {"io.k8s.api.events.v1.Event", F202};
 
-constexpr Field F194[] = {
+constexpr Field F203[] = {
     {.name = "count", .value = V::Int32, .is_required = true},
     {.name = "lastObservedTime", .value = V::MicroTime, .is_required = true},
 };
-constexpr TypeInfo T194 = {"io.k8s.api.events.v1.EventSeries", F194};
+constexpr TypeInfo T203 = {"io.k8s.api.events.v1.EventSeries", F203};
 
-constexpr Field F195[] = {
-    {.name = "clusterRoleSelectors", .value = V::Struct, .shape = S::List, .type = &T224},
+constexpr Field F204[] = {
+    {.name = "clusterRoleSelectors", .value = V::Struct, .shape = S::List, .type = &T233},
 };
-constexpr TypeInfo T195 = {"io.k8s.api.rbac.v1.AggregationRule", F195};
+constexpr TypeInfo T204 = {"io.k8s.api.rbac.v1.AggregationRule", F204};
 
-constexpr Field F196[] = {
-    {.name = "aggregationRule", .value = V::Struct, .type = &T195},
+constexpr Field F205[] = {
+    {.name = "aggregationRule", .value = V::Struct, .type = &T204},
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T228},
-    {.name = "rules", .value = V::Struct, .shape = S::List, .type = &T198},
+    {.name = "metadata", .value = V::Struct, .type = &T237},
+    {.name = "rules", .value = V::Struct, .shape = S::List, .type = &T207},
 };
-constexpr TypeInfo T196 = {"io.k8s.api.rbac.v1.ClusterRole", F196};
+constexpr TypeInfo T205 = {"io.k8s.api.rbac.v1.ClusterRole", F205};
 
-constexpr Field F197[] = {
+constexpr Field F206[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T228},
-    {.name = "roleRef", .value = V::Struct, .is_required = true, .type = &T201},
-    {.name = "subjects", .value = V::Struct, .shape = S::List, .type = &T202},
+    {.name = "metadata", .value = V::Struct, .type = &T237},
+    {.name = "roleRef", .value = V::Struct, .is_required = true, .type = &T210},
+    {.name = "subjects", .value = V::Struct, .shape = S::List, .type = &T211},
 };
-constexpr TypeInfo T197 = {"io.k8s.api.rbac.v1.ClusterRoleBinding", F197};
+constexpr TypeInfo T206 = {"io.k8s.api.rbac.v1.ClusterRoleBinding", F206};
 
-constexpr Field F198[] = {
+constexpr Field F207[] = {
     {.name = "apiGroups", .value = V::String, .shape = S::List},
     {.name = "nonResourceURLs", .value = V::String, .shape = S::List},
     {.name = "resourceNames", .value = V::String, .shape = S::List},
     {.name = "resources", .value = V::String, .shape = S::List},
     {.name = "verbs", .value = V::String, .shape = S::List, .is_required = true},
 };
-constexpr TypeInfo T198 = {"io.k8s.api.rbac.v1.PolicyRule", F198};
+constexpr TypeInfo T207 = {"io.k8s.api.rbac.v1.PolicyRule", F207};
 
-constexpr Field F199[] = {
+constexpr Field F208[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T228},
-    {.name = "rules", .value = V::Struct, .shape = S::List, .type = &T198},
+    {.name = "metadata", .value = V::Struct, .type = &T237},
+    {.name = "rules", .value = V::Struct, .shape = S::List, .type = &T207},
 };
-constexpr TypeInfo T199 = {"io.k8s.api.rbac.v1.Role", F199};
+constexpr TypeInfo T208 = {"io.k8s.api.rbac.v1.Role", F208};
 
-constexpr Field F200[] = {
+constexpr Field F209[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T228},
-    {.name = "roleRef", .value = V::Struct, .is_required = true, .type = &T201},
-    {.name = "subjects", .value = V::Struct, .shape = S::List, .type = &T202},
+    {.name = "metadata", .value = V::Struct, .type = &T237},
+    {.name = "roleRef", .value = V::Struct, .is_required = true, .type = &T210},
+    {.name = "subjects", .value = V::Struct, .shape = S::List, .type = &T211},
 };
-constexpr TypeInfo T200 = {"io.k8s.api.rbac.v1.RoleBinding", F200};
+constexpr TypeInfo T209 = {"io.k8s.api.rbac.v1.RoleBinding", F209};
 
-constexpr Field F201[] = {
+constexpr Field F210[] = {
     {.name = "apiGroup", .value = V::String},
     {.name = "kind", .value = V::String, .is_required = true},
     {.name = "name", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T201 = {"io.k8s.api.rbac.v1.RoleRef", F201, true};
+constexpr TypeInfo T210 = {"io.k8s.api.rbac.v1.RoleRef", F210, true};
 
-constexpr Field F202[] = {
+constexpr Field F211[] = {
     {.name = "apiGroup", .value = V::String},
     {.name = "kind", .value = V::String, .is_required = true},
     {.name = "name", .value = V::String, .is_required = true},
     {.name = "namespace", .value = V::String},
 };
-constexpr TypeInfo T202 = {"io.k8s.api.rbac.v1.Subject", F202, true};
+constexpr TypeInfo T211 = {"io.k8s.api.rbac.v1.Subject", F211, true};
 
-constexpr Field F203[] = {
+constexpr Field F212[] = {
     {.name = "description", .value = V::String},
     {.name = "format", .value = V::String},
     {.name = "jsonPath", .value = V::String, .is_required = true},
@@ -2001,24 +2089,24 @@ constexpr Field F203[] = {
     {.name = "priority", .value = V::Int32},
     {.name = "type", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T203 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceColumnDefinition", F203};
+constexpr TypeInfo T212 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceColumnDefinition", F212};
 
-constexpr Field F204[] = {
+constexpr Field F213[] = {
     {.name = "strategy", .value = V::String, .is_required = true},
-    {.name = "webhook", .value = V::Struct, .type = &T221},
+    {.name = "webhook", .value = V::Struct, .type = &T230},
 };
-constexpr TypeInfo T204 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceConversion", F204};
+constexpr TypeInfo T213 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceConversion", F213};
 
-constexpr Field F205[] = {
+constexpr Field F214[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T228},
-    {.name = "spec", .value = V::Struct, .is_required = true, .type = &T208},
-    {.name = "status", .value = V::Struct, .type = &T209},
+    {.name = "metadata", .value = V::Struct, .type = &T237},
+    {.name = "spec", .value = V::Struct, .is_required = true, .type = &T217},
+    {.name = "status", .value = V::Struct, .type = &T218},
 };
-constexpr TypeInfo T205 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition", F205};
+constexpr TypeInfo T214 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition", F214};
 
-constexpr Field F206[] = {
+constexpr Field F215[] = {
     {.name = "lastTransitionTime", .value = V::Time},
     {.name = "message", .value = V::String},
     {.name = "observedGeneration", .value = V::Int64},
@@ -2026,9 +2114,9 @@ constexpr Field F206[] = {
     {.name = "status", .value = V::String, .is_required = true},
     {.name = "type", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T206 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionCondition", F206};
+constexpr TypeInfo T215 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionCondition", F215};
 
-constexpr Field F207[] = {
+constexpr Field F216[] = {
     {.name = "categories", .value = V::String, .shape = S::List},
     {.name = "kind", .value = V::String, .is_required = true},
     {.name = "listKind", .value = V::String},
@@ -2036,84 +2124,84 @@ constexpr Field F207[] = {
     {.name = "shortNames", .value = V::String, .shape = S::List},
     {.name = "singular", .value = V::String},
 };
-constexpr TypeInfo T207 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionNames", F207};
+constexpr TypeInfo T216 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionNames", F216};
 
-constexpr Field F208[] = {
-    {.name = "conversion", .value = V::Struct, .type = &T204},
+constexpr Field F217[] = {
+    {.name = "conversion", .value = V::Struct, .type = &T213},
     {.name = "group", .value = V::String, .is_required = true},
-    {.name = "names", .value = V::Struct, .is_required = true, .type = &T207},
+    {.name = "names", .value = V::Struct, .is_required = true, .type = &T216},
     {.name = "preserveUnknownFields", .value = V::Bool},
     {.name = "scope", .value = V::String, .is_required = true},
-    {.name = "versions", .value = V::Struct, .shape = S::List, .is_required = true, .type = &T210},
+    {.name = "versions", .value = V::Struct, .shape = S::List, .is_required = true, .type = &T219},
 };
-constexpr TypeInfo T208 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionSpec", F208};
+constexpr TypeInfo T217 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionSpec", F217};
 
-constexpr Field F209[] = {
-    {.name = "acceptedNames", .value = V::Struct, .type = &T207},
-    {.name = "conditions", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "type", .type = &T206},
+constexpr Field F218[] = {
+    {.name = "acceptedNames", .value = V::Struct, .type = &T216},
+    {.name = "conditions", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "type", .type = &T215},
     {.name = "observedGeneration", .value = V::Int64},
     {.name = "storedVersions", .value = V::String, .shape = S::List},
 };
-constexpr TypeInfo T209 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionStatus", F209};
+constexpr TypeInfo T218 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionStatus", F218};
 
-constexpr Field F210[] = {
-    {.name = "additionalPrinterColumns", .value = V::Struct, .shape = S::List, .type = &T203},
+constexpr Field F219[] = {
+    {.name = "additionalPrinterColumns", .value = V::Struct, .shape = S::List, .type = &T212},
     {.name = "deprecated", .value = V::Bool},
     {.name = "deprecationWarning", .value = V::String},
     {.name = "name", .value = V::String, .is_required = true},
-    {.name = "schema", .value = V::Struct, .type = &T214},
-    {.name = "selectableFields", .value = V::Struct, .shape = S::List, .type = &T217},
+    {.name = "schema", .value = V::Struct, .type = &T223},
+    {.name = "selectableFields", .value = V::Struct, .shape = S::List, .type = &T226},
     {.name = "served", .value = V::Bool, .is_required = true},
     {.name = "storage", .value = V::Bool, .is_required = true},
-    {.name = "subresources", .value = V::Struct, .type = &T213},
+    {.name = "subresources", .value = V::Struct, .type = &T222},
 };
-constexpr TypeInfo T210 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionVersion", F210};
+constexpr TypeInfo T219 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionVersion", F219};
 
-constexpr Field F211[] = {
+constexpr Field F220[] = {
     {.name = "labelSelectorPath", .value = V::String},
     {.name = "specReplicasPath", .value = V::String, .is_required = true},
     {.name = "statusReplicasPath", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T211 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceScale", F211};
+constexpr TypeInfo T220 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceScale", F220};
 
-constexpr TypeInfo T212 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceStatus", {}};
+constexpr TypeInfo T221 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceStatus", {}};
 
-constexpr Field F213[] = {
-    {.name = "scale", .value = V::Struct, .type = &T211},
-    {.name = "status", .value = V::Struct, .type = &T212},
+constexpr Field F222[] = {
+    {.name = "scale", .value = V::Struct, .type = &T220},
+    {.name = "status", .value = V::Struct, .type = &T221},
 };
-constexpr TypeInfo T213 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresources", F213};
+constexpr TypeInfo T222 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresources", F222};
 
-constexpr Field F214[] = {
-    {.name = "openAPIV3Schema", .value = V::Struct, .type = &T216},
+constexpr Field F223[] = {
+    {.name = "openAPIV3Schema", .value = V::Struct, .type = &T225},
 };
-constexpr TypeInfo T214 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceValidation", F214};
+constexpr TypeInfo T223 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceValidation", F223};
 
-constexpr Field F215[] = {
+constexpr Field F224[] = {
     {.name = "description", .value = V::String},
     {.name = "url", .value = V::String},
 };
-constexpr TypeInfo T215 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ExternalDocumentation", F215};
+constexpr TypeInfo T224 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ExternalDocumentation", F224};
 
-constexpr Field F216[] = {
+constexpr Field F225[] = {
     {.name = "$ref", .value = V::String},
     {.name = "$schema", .value = V::String},
-    {.name = "additionalItems", .value = V::StructOrBool, .type = &T216},
-    {.name = "additionalProperties", .value = V::StructOrBool, .type = &T216},
-    {.name = "allOf", .value = V::Struct, .shape = S::List, .type = &T216},
-    {.name = "anyOf", .value = V::Struct, .shape = S::List, .type = &T216},
+    {.name = "additionalItems", .value = V::StructOrBool, .type = &T225},
+    {.name = "additionalProperties", .value = V::StructOrBool, .type = &T225},
+    {.name = "allOf", .value = V::Struct, .shape = S::List, .type = &T225},
+    {.name = "anyOf", .value = V::Struct, .shape = S::List, .type = &T225},
     {.name = "default", .value = V::Any},
-    {.name = "definitions", .value = V::Struct, .shape = S::Map, .type = &T216},
+    {.name = "definitions", .value = V::Struct, .shape = S::Map, .type = &T225},
     {.name = "dependencies", .value = V::Any, .shape = S::Map},
     {.name = "description", .value = V::String},
     {.name = "enum", .value = V::Any, .shape = S::List},
     {.name = "example", .value = V::Any},
     {.name = "exclusiveMaximum", .value = V::Bool},
     {.name = "exclusiveMinimum", .value = V::Bool},
-    {.name = "externalDocs", .value = V::Struct, .type = &T215},
+    {.name = "externalDocs", .value = V::Struct, .type = &T224},
     {.name = "format", .value = V::String},
     {.name = "id", .value = V::String},
-    {.name = "items", .value = V::Struct, .type = &T216},
+    {.name = "items", .value = V::Struct, .type = &T225},
     {.name = "maxItems", .value = V::Int64},
     {.name = "maxLength", .value = V::Int64},
     {.name = "maxProperties", .value = V::Int64},
@@ -2123,12 +2211,12 @@ constexpr Field F216[] = {
     {.name = "minProperties", .value = V::Int64},
     {.name = "minimum", .value = V::Double},
     {.name = "multipleOf", .value = V::Double},
-    {.name = "not", .value = V::Struct, .type = &T216},
+    {.name = "not", .value = V::Struct, .type = &T225},
     {.name = "nullable", .value = V::Bool},
-    {.name = "oneOf", .value = V::Struct, .shape = S::List, .type = &T216},
+    {.name = "oneOf", .value = V::Struct, .shape = S::List, .type = &T225},
     {.name = "pattern", .value = V::String},
-    {.name = "patternProperties", .value = V::Struct, .shape = S::Map, .type = &T216},
-    {.name = "properties", .value = V::Struct, .shape = S::Map, .type = &T216},
+    {.name = "patternProperties", .value = V::Struct, .shape = S::Map, .type = &T225},
+    {.name = "properties", .value = V::Struct, .shape = S::Map, .type = &T225},
     {.name = "required", .value = V::String, .shape = S::List},
     {.name = "title", .value = V::String},
     {.name = "type", .value = V::String},
@@ -2139,24 +2227,24 @@ constexpr Field F216[] = {
     {.name = "x-kubernetes-list-type", .value = V::String},
     {.name = "x-kubernetes-map-type", .value = V::String},
     {.name = "x-kubernetes-preserve-unknown-fields", .value = V::Bool},
-    {.name = "x-kubernetes-validations", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "rule", .list_map_keys = "rule", .type = &T219},
+    {.name = "x-kubernetes-validations", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "rule", .list_map_keys = "rule", .type = &T228},
 };
-constexpr TypeInfo T216 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps", F216};
+constexpr TypeInfo T225 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps", F225};
 
-constexpr Field F217[] = {
+constexpr Field F226[] = {
     {.name = "jsonPath", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T217 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.SelectableField", F217};
+constexpr TypeInfo T226 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.SelectableField", F226};
 
-constexpr Field F218[] = {
+constexpr Field F227[] = {
     {.name = "name", .value = V::String, .is_required = true},
     {.name = "namespace", .value = V::String, .is_required = true},
     {.name = "path", .value = V::String},
     {.name = "port", .value = V::Int32},
 };
-constexpr TypeInfo T218 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ServiceReference", F218};
+constexpr TypeInfo T227 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ServiceReference", F227};
 
-constexpr Field F219[] = {
+constexpr Field F228[] = {
     {.name = "fieldPath", .value = V::String},
     {.name = "message", .value = V::String},
     {.name = "messageExpression", .value = V::String},
@@ -2164,22 +2252,22 @@ constexpr Field F219[] = {
     {.name = "reason", .value = V::String},
     {.name = "rule", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T219 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ValidationRule", F219};
+constexpr TypeInfo T228 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ValidationRule", F228};
 
-constexpr Field F220[] = {
+constexpr Field F229[] = {
     {.name = "caBundle", .value = V::Bytes},
-    {.name = "service", .value = V::Struct, .type = &T218},
+    {.name = "service", .value = V::Struct, .type = &T227},
     {.name = "url", .value = V::String},
 };
-constexpr TypeInfo T220 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.WebhookClientConfig", F220};
+constexpr TypeInfo T229 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.WebhookClientConfig", F229};
 
-constexpr Field F221[] = {
-    {.name = "clientConfig", .value = V::Struct, .type = &T220},
+constexpr Field F230[] = {
+    {.name = "clientConfig", .value = V::Struct, .type = &T229},
     {.name = "conversionReviewVersions", .value = V::String, .shape = S::List, .is_required = true},
 };
-constexpr TypeInfo T221 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.WebhookConversion", F221};
+constexpr TypeInfo T230 = {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.WebhookConversion", F230};
 
-constexpr Field F222[] = {
+constexpr Field F231[] = {
     {.name = "lastTransitionTime", .value = V::Time, .is_required = true},
     {.name = "message", .value = V::String, .is_required = true},
     {.name = "observedGeneration", .value = V::Int64},
@@ -2187,43 +2275,43 @@ constexpr Field F222[] = {
     {.name = "status", .value = V::String, .is_required = true},
     {.name = "type", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T222 = {"io.k8s.apimachinery.pkg.apis.meta.v1.Condition", F222};
+constexpr TypeInfo T231 = {"io.k8s.apimachinery.pkg.apis.meta.v1.Condition", F231};
 
-constexpr Field F223[] = {
+constexpr Field F232[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "dryRun", .value = V::String, .shape = S::List},
     {.name = "gracePeriodSeconds", .value = V::Int64},
     {.name = "ignoreStoreReadErrorWithClusterBreakingPotential", .value = V::Bool},
     {.name = "kind", .value = V::String},
     {.name = "orphanDependents", .value = V::Bool},
-    {.name = "preconditions", .value = V::Struct, .type = &T230},
+    {.name = "preconditions", .value = V::Struct, .type = &T239},
     {.name = "propagationPolicy", .value = V::String},
 };
-constexpr TypeInfo T223 = {"io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions", F223};
+constexpr TypeInfo T232 = {"io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions", F232};
 
-constexpr Field F224[] = {
-    {.name = "matchExpressions", .value = V::Struct, .shape = S::List, .type = &T225},
+constexpr Field F233[] = {
+    {.name = "matchExpressions", .value = V::Struct, .shape = S::List, .type = &T234},
     {.name = "matchLabels", .value = V::String, .shape = S::Map},
 };
-constexpr TypeInfo T224 = {"io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector", F224, true};
+constexpr TypeInfo T233 = {"io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector", F233, true};
 
-constexpr Field F225[] = {
+constexpr Field F234[] = {
     {.name = "key", .value = V::String, .is_required = true},
     {.name = "operator", .value = V::String, .is_required = true},
     {.name = "values", .value = V::String, .shape = S::List},
 };
-constexpr TypeInfo T225 = {"io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement", F225};
+constexpr TypeInfo T234 = {"io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement", F234};
 
-constexpr Field F226[] = {
+constexpr Field F235[] = {
     {.name = "continue", .value = V::String},
     {.name = "remainingItemCount", .value = V::Int64},
     {.name = "resourceVersion", .value = V::String},
     {.name = "selfLink", .value = V::String},
-    {.name = "shardInfo", .value = V::Struct, .type = &T231},
+    {.name = "shardInfo", .value = V::Struct, .type = &T240},
 };
-constexpr TypeInfo T226 = {"io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta", F226};
+constexpr TypeInfo T235 = {"io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta", F235};
 
-constexpr Field F227[] = {
+constexpr Field F236[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "fieldsType", .value = V::String},
     {.name = "fieldsV1", .value = V::Any},
@@ -2232,9 +2320,9 @@ constexpr Field F227[] = {
     {.name = "subresource", .value = V::String},
     {.name = "time", .value = V::Time},
 };
-constexpr TypeInfo T227 = {"io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry", F227};
+constexpr TypeInfo T236 = {"io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry", F236};
 
-constexpr Field F228[] = {
+constexpr Field F237[] = {
     {.name = "annotations", .value = V::String, .shape = S::Map},
     {.name = "creationTimestamp", .value = V::Time},
     {.name = "deletionGracePeriodSeconds", .value = V::Int64},
@@ -2243,17 +2331,17 @@ constexpr Field F228[] = {
     {.name = "generateName", .value = V::String},
     {.name = "generation", .value = V::Int64},
     {.name = "labels", .value = V::String, .shape = S::Map},
-    {.name = "managedFields", .value = V::Struct, .shape = S::List, .type = &T227},
+    {.name = "managedFields", .value = V::Struct, .shape = S::List, .type = &T236},
     {.name = "name", .value = V::String},
     {.name = "namespace", .value = V::String},
-    {.name = "ownerReferences", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "uid", .list_map_keys = "uid", .type = &T229},
+    {.name = "ownerReferences", .value = V::Struct, .shape = S::List, .list_type = L::Map, .patch_strategy = P::Merge, .merge_key = "uid", .list_map_keys = "uid", .type = &T238},
     {.name = "resourceVersion", .value = V::String},
     {.name = "selfLink", .value = V::String},
     {.name = "uid", .value = V::String},
 };
-constexpr TypeInfo T228 = {"io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", F228};
+constexpr TypeInfo T237 = {"io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", F237};
 
-constexpr Field F229[] = {
+constexpr Field F238[] = {
     {.name = "apiVersion", .value = V::String, .is_required = true},
     {.name = "blockOwnerDeletion", .value = V::Bool},
     {.name = "controller", .value = V::Bool},
@@ -2261,128 +2349,128 @@ constexpr Field F229[] = {
     {.name = "name", .value = V::String, .is_required = true},
     {.name = "uid", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T229 = {"io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference", F229, true};
+constexpr TypeInfo T238 = {"io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference", F238, true};
 
-constexpr Field F230[] = {
+constexpr Field F239[] = {
     {.name = "resourceVersion", .value = V::String},
     {.name = "uid", .value = V::String},
 };
-constexpr TypeInfo T230 = {"io.k8s.apimachinery.pkg.apis.meta.v1.Preconditions", F230};
+constexpr TypeInfo T239 = {"io.k8s.apimachinery.pkg.apis.meta.v1.Preconditions", F239};
 
-constexpr Field F231[] = {
+constexpr Field F240[] = {
     {.name = "selector", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T231 = {"io.k8s.apimachinery.pkg.apis.meta.v1.ShardInfo", F231};
+constexpr TypeInfo T240 = {"io.k8s.apimachinery.pkg.apis.meta.v1.ShardInfo", F240};
 
-constexpr Field F232[] = {
+constexpr Field F241[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "code", .value = V::Int32},
-    {.name = "details", .value = V::Struct, .type = &T234},
+    {.name = "details", .value = V::Struct, .type = &T243},
     {.name = "kind", .value = V::String},
     {.name = "message", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T226},
+    {.name = "metadata", .value = V::Struct, .type = &T235},
     {.name = "reason", .value = V::String},
     {.name = "status", .value = V::String},
 };
-constexpr TypeInfo T232 = {"io.k8s.apimachinery.pkg.apis.meta.v1.Status", F232};
+constexpr TypeInfo T241 = {"io.k8s.apimachinery.pkg.apis.meta.v1.Status", F241};
 
-constexpr Field F233[] = {
+constexpr Field F242[] = {
     {.name = "field", .value = V::String},
     {.name = "message", .value = V::String},
     {.name = "reason", .value = V::String},
 };
-constexpr TypeInfo T233 = {"io.k8s.apimachinery.pkg.apis.meta.v1.StatusCause", F233};
+constexpr TypeInfo T242 = {"io.k8s.apimachinery.pkg.apis.meta.v1.StatusCause", F242};
 
-constexpr Field F234[] = {
-    {.name = "causes", .value = V::Struct, .shape = S::List, .type = &T233},
+constexpr Field F243[] = {
+    {.name = "causes", .value = V::Struct, .shape = S::List, .type = &T242},
     {.name = "group", .value = V::String},
     {.name = "kind", .value = V::String},
     {.name = "name", .value = V::String},
     {.name = "retryAfterSeconds", .value = V::Int32},
     {.name = "uid", .value = V::String},
 };
-constexpr TypeInfo T234 = {"io.k8s.apimachinery.pkg.apis.meta.v1.StatusDetails", F234};
+constexpr TypeInfo T243 = {"io.k8s.apimachinery.pkg.apis.meta.v1.StatusDetails", F243};
 
-constexpr Field F235[] = {
+constexpr Field F244[] = {
     {.name = "jobIndex", .value = V::Int64},
     {.name = "podIndex", .value = V::Int64},
     {.name = "replicatedJob", .value = V::String, .is_required = true},
 };
-constexpr TypeInfo T235 = {"io.x-k8s.jobset.v1alpha2.Coordinator", F235};
+constexpr TypeInfo T244 = {"io.x-k8s.jobset.v1alpha2.Coordinator", F244};
 
-constexpr Field F236[] = {
+constexpr Field F245[] = {
     {.name = "name", .value = V::String, .is_required = true},
     {.name = "status", .value = V::String, .is_required = true, .enum_values = "Ready|Complete"},
 };
-constexpr TypeInfo T236 = {"io.x-k8s.jobset.v1alpha2.DependsOn", F236};
+constexpr TypeInfo T245 = {"io.x-k8s.jobset.v1alpha2.DependsOn", F245};
 
-constexpr Field F237[] = {
+constexpr Field F246[] = {
     {.name = "maxRestarts", .value = V::Int32},
     {.name = "restartStrategy", .value = V::String, .enum_values = "Recreate|BlockingRecreate|InPlaceRestart"},
-    {.name = "rules", .value = V::Struct, .shape = S::List, .type = &T238},
+    {.name = "rules", .value = V::Struct, .shape = S::List, .type = &T247},
 };
-constexpr TypeInfo T237 = {"io.x-k8s.jobset.v1alpha2.FailurePolicy", F237};
+constexpr TypeInfo T246 = {"io.x-k8s.jobset.v1alpha2.FailurePolicy", F246};
 
-constexpr Field F238[] = {
+constexpr Field F247[] = {
     {.name = "action", .value = V::String, .is_required = true, .enum_values = "FailJobSet|RestartJobSet|RestartJobSetAndIgnoreMaxRestarts|RestartJob|RestartJobAndIgnoreMaxRestarts"},
     {.name = "name", .value = V::String, .is_required = true},
     {.name = "onJobFailureMessagePatterns", .value = V::String, .shape = S::List},
     {.name = "onJobFailureReasons", .value = V::String, .shape = S::List},
     {.name = "targetReplicatedJobs", .value = V::String, .shape = S::List},
 };
-constexpr TypeInfo T238 = {"io.x-k8s.jobset.v1alpha2.FailurePolicyRule", F238};
+constexpr TypeInfo T247 = {"io.x-k8s.jobset.v1alpha2.FailurePolicyRule", F247};
 
-constexpr Field F239[] = {
+constexpr Field F248[] = {
     {.name = "apiVersion", .value = V::String},
     {.name = "kind", .value = V::String},
-    {.name = "metadata", .value = V::Struct, .type = &T228},
-    {.name = "spec", .value = V::Struct, .type = &T240},
-    {.name = "status", .value = V::Struct, .type = &T241},
+    {.name = "metadata", .value = V::Struct, .type = &T237},
+    {.name = "spec", .value = V::Struct, .type = &T249},
+    {.name = "status", .value = V::Struct, .type = &T250},
 };
-constexpr TypeInfo T239 = {"io.x-k8s.jobset.v1alpha2.JobSet", F239};
+constexpr TypeInfo T248 = {"io.x-k8s.jobset.v1alpha2.JobSet", F248};
 
-constexpr Field F240[] = {
-    {.name = "coordinator", .value = V::Struct, .type = &T235},
-    {.name = "failurePolicy", .value = V::Struct, .type = &T237},
+constexpr Field F249[] = {
+    {.name = "coordinator", .value = V::Struct, .type = &T244},
+    {.name = "failurePolicy", .value = V::Struct, .type = &T246},
     {.name = "managedBy", .value = V::String},
-    {.name = "network", .value = V::Struct, .type = &T242},
-    {.name = "replicatedJobs", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "name", .type = &T243},
-    {.name = "startupPolicy", .value = V::Struct, .type = &T245},
-    {.name = "successPolicy", .value = V::Struct, .type = &T246},
+    {.name = "network", .value = V::Struct, .type = &T251},
+    {.name = "replicatedJobs", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "name", .type = &T252},
+    {.name = "startupPolicy", .value = V::Struct, .type = &T254},
+    {.name = "successPolicy", .value = V::Struct, .type = &T255},
     {.name = "suspend", .value = V::Bool},
     {.name = "ttlSecondsAfterFinished", .value = V::Int32},
-    {.name = "volumeClaimPolicies", .value = V::Struct, .shape = S::List, .type = &T247},
+    {.name = "volumeClaimPolicies", .value = V::Struct, .shape = S::List, .type = &T256},
 };
-constexpr TypeInfo T240 = {"io.x-k8s.jobset.v1alpha2.JobSetSpec", F240};
+constexpr TypeInfo T249 = {"io.x-k8s.jobset.v1alpha2.JobSetSpec", F249};
 
-constexpr Field F241[] = {
-    {.name = "conditions", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "type", .type = &T222},
+constexpr Field F250[] = {
+    {.name = "conditions", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "type", .type = &T231},
     {.name = "currentInPlaceRestartAttempt", .value = V::Int32},
     {.name = "previousInPlaceRestartAttempt", .value = V::Int32},
-    {.name = "replicatedJobsStatus", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "name", .type = &T244},
+    {.name = "replicatedJobsStatus", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "name", .type = &T253},
     {.name = "restarts", .value = V::Int32},
     {.name = "restartsCountTowardsMax", .value = V::Int32},
     {.name = "terminalState", .value = V::String},
 };
-constexpr TypeInfo T241 = {"io.x-k8s.jobset.v1alpha2.JobSetStatus", F241};
+constexpr TypeInfo T250 = {"io.x-k8s.jobset.v1alpha2.JobSetStatus", F250};
 
-constexpr Field F242[] = {
+constexpr Field F251[] = {
     {.name = "enableDNSHostnames", .value = V::Bool},
     {.name = "publishNotReadyAddresses", .value = V::Bool},
     {.name = "subdomain", .value = V::String},
 };
-constexpr TypeInfo T242 = {"io.x-k8s.jobset.v1alpha2.Network", F242};
+constexpr TypeInfo T251 = {"io.x-k8s.jobset.v1alpha2.Network", F251};
 
-constexpr Field F243[] = {
-    {.name = "dependsOn", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "name", .type = &T236},
+constexpr Field F252[] = {
+    {.name = "dependsOn", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "name", .type = &T245},
     {.name = "groupName", .value = V::String},
     {.name = "name", .value = V::String, .is_required = true},
     {.name = "replicas", .value = V::Int32},
-    {.name = "template", .value = V::Struct, .is_required = true, .type = &T7},
+    {.name = "template", .value = V::Struct, .is_required = true, .type = &T16},
 };
-constexpr TypeInfo T243 = {"io.x-k8s.jobset.v1alpha2.ReplicatedJob", F243};
+constexpr TypeInfo T252 = {"io.x-k8s.jobset.v1alpha2.ReplicatedJob", F252};
 
-constexpr Field F244[] = {
+constexpr Field F253[] = {
     {.name = "active", .value = V::Int32, .is_required = true},
     {.name = "failed", .value = V::Int32, .is_required = true},
     {.name = "jobRestarts", .value = V::Int32, .shape = S::List},
@@ -2392,29 +2480,29 @@ constexpr Field F244[] = {
     {.name = "succeeded", .value = V::Int32, .is_required = true},
     {.name = "suspended", .value = V::Int32, .is_required = true},
 };
-constexpr TypeInfo T244 = {"io.x-k8s.jobset.v1alpha2.ReplicatedJobStatus", F244};
+constexpr TypeInfo T253 = {"io.x-k8s.jobset.v1alpha2.ReplicatedJobStatus", F253};
 
-constexpr Field F245[] = {
+constexpr Field F254[] = {
     {.name = "startupPolicyOrder", .value = V::String, .is_required = true, .enum_values = "AnyOrder|InOrder"},
 };
-constexpr TypeInfo T245 = {"io.x-k8s.jobset.v1alpha2.StartupPolicy", F245};
+constexpr TypeInfo T254 = {"io.x-k8s.jobset.v1alpha2.StartupPolicy", F254};
 
-constexpr Field F246[] = {
+constexpr Field F255[] = {
     {.name = "operator", .value = V::String, .is_required = true, .enum_values = "All|Any"},
     {.name = "targetReplicatedJobs", .value = V::String, .shape = S::List},
 };
-constexpr TypeInfo T246 = {"io.x-k8s.jobset.v1alpha2.SuccessPolicy", F246};
+constexpr TypeInfo T255 = {"io.x-k8s.jobset.v1alpha2.SuccessPolicy", F255};
 
-constexpr Field F247[] = {
-    {.name = "retentionPolicy", .value = V::Struct, .type = &T248},
-    {.name = "templates", .value = V::Struct, .shape = S::List, .type = &T112},
+constexpr Field F256[] = {
+    {.name = "retentionPolicy", .value = V::Struct, .type = &T257},
+    {.name = "templates", .value = V::Struct, .shape = S::List, .type = &T121},
 };
-constexpr TypeInfo T247 = {"io.x-k8s.jobset.v1alpha2.VolumeClaimPolicy", F247};
+constexpr TypeInfo T256 = {"io.x-k8s.jobset.v1alpha2.VolumeClaimPolicy", F256};
 
-constexpr Field F248[] = {
+constexpr Field F257[] = {
     {.name = "whenDeleted", .value = V::String, .enum_values = "Delete|Retain"},
 };
-constexpr TypeInfo T248 = {"io.x-k8s.jobset.v1alpha2.VolumeClaimRetentionPolicy", F248};
+constexpr TypeInfo T257 = {"io.x-k8s.jobset.v1alpha2.VolumeClaimRetentionPolicy", F257};
 
 constexpr const TypeInfo* kTypes[] = {
     &T0, &T1, &T2, &T3, &T4, &T5, &T6, &T7, &T8, &T9, &T10, &T11, &T12, &T13, &T14, &T15, &T16, &T17, &T18, &T19, 
@@ -2429,7 +2517,7 @@ constexpr const TypeInfo* kTypes[] = {
     &T180, &T181, &T182, &T183, &T184, &T185, &T186, &T187, &T188, &T189, &T190, &T191, &T192, &T193, &T194, &T195, &T196, &T197, &T198, &T199, 
     &T200, &T201, &T202, &T203, &T204, &T205, &T206, &T207, &T208, &T209, &T210, &T211, &T212, &T213, &T214, &T215, &T216, &T217, &T218, &T219, 
     &T220, &T221, &T222, &T223, &T224, &T225, &T226, &T227, &T228, &T229, &T230, &T231, &T232, &T233, &T234, &T235, &T236, &T237, &T238, &T239, 
-    &T240, &T241, &T242, &T243, &T244, &T245, &T246, &T247, &T248
+    &T240, &T241, &T242, &T243, &T244, &T245, &T246, &T247, &T248, &T249, &T250, &T251, &T252, &T253, &T254, &T255, &T256, &T257
 };
 
 }  // namespace

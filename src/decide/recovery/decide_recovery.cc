@@ -413,6 +413,7 @@ class Pass {
   /// Nobody runs: begins as soon as that is the best.
   void start() {
     if (worlds_.all.empty()) {
+      out_.is_impossible = true;
       out_.waits_for = fmt::format(
           "the JobSet's {} pods of {} ranks, less {} spares, make fewer than the {} replicas of {} "
           "ranks that spec.minReplicas of the policy asks for",

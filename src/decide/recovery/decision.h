@@ -17,7 +17,8 @@ struct Decision {
   std::vector<Replacement> deletions;
   std::vector<std::string> quarantines;      ///< nodes to taint; then Due becomes Done
   std::optional<base::Duration> look_again;  ///< where a cost grows with time, or a window ends
-  std::string waits_for;                     ///< in one line; empty: for nothing
+  bool is_impossible = false;  ///< the JobSet has too few pods for the policy; see waits_for
+  std::string waits_for;       ///< in one line; empty: for nothing
 };
 
 }  // namespace pelton::decide::recovery

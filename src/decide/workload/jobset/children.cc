@@ -101,6 +101,34 @@ void add_exclusive_placement(Json& job, const Json& jobset, const Json& replicat
           {{"key", kNoScheduleTaint}, {"operator", "Exists"}, {"effect", "NoSchedule"}}));
 }
 
+/// With a RecoveryPolicy, a pod that is replaced is no failure of its Job: its end is ignored, and
+/// so is that of a container that a signal ended. Kubernetes permits that with restartPolicy Never
+/// alone, and only where pods are replaced once they have ended; a policy of the user's own comes
+/// after.
+void add_recovery(Json& job, const Json& jobset) {
+  const std::string& policy = api::label_of(jobset, kRecoveryPolicy);
+  if (policy.empty()) return;
+  Json& spec = job.child("spec");
+  job.child("metadata").child("labels").set(kRecoveryPolicy, policy);
+  spec.make("template.metadata.labels").set(kRecoveryPolicy, policy);
+  const std::string& replacement = spec["podReplacementPolicy"].as_string();
+  if (spec.at("template.spec.restartPolicy").as_string() != "Never") return;
+  if (!replacement.empty() && replacement != "Failed") return;
+  constexpr int64_t kSignals[] = {134, 135, 137, 139, 143};  // ABRT, BUS, KILL, SEGV, TERM
+  Json values = Json::array();
+  for (const int64_t code : kSignals) values.push_back(code);
+  Json rules = Json::array({Json::object(
+      {{"action", "Ignore"},
+       {"onPodConditions",
+        Json::array({Json::object({{"type", "DisruptionTarget"}, {"status", "True"}})})}})});
+  const Json own = spec["podFailurePolicy"]["rules"];
+  for (const Json& rule : own.items()) rules.push_back(rule);
+  rules.push_back(Json::object(
+      {{"action", "Ignore"},
+       {"onExitCodes", Json::object({{"operator", "In"}, {"values", std::move(values)}})}}));
+  spec.child("podFailurePolicy").set("rules", std::move(rules));
+}
+
 }  // namespace
 
 int64_t replicas_of(const Json& replicated_job) {
@@ -149,6 +177,7 @@ Json make_child_job(const Json& jobset, size_t position, int64_t index) {
     spec.make("template.spec").set("subdomain", subdomain_of(jobset));
   }
   add_exclusive_placement(job, jobset, replicated_job);
+  add_recovery(job, jobset);
   return job;
 }
 

@@ -30,6 +30,9 @@ inline constexpr std::string_view kNodeSelectorStrategy = "alpha.jobset.sigs.k8s
 /// The label and the taint's key of those nodes.
 inline constexpr std::string_view kNamespacedJob = "alpha.jobset.sigs.k8s.io/namespaced-job";
 inline constexpr std::string_view kNoScheduleTaint = "alpha.jobset.sigs.k8s.io/no-schedule";
+/// On a JobSet: the RecoveryPolicy by which it survives. Handed down to Jobs and pods, so that
+/// their agents know.
+inline constexpr std::string_view kRecoveryPolicy = "pelton.dev/recovery-policy";
 inline constexpr std::string_view kCoordinator = "jobset.sigs.k8s.io/coordinator";
 
 /// spec.replicatedJobs[].replicas; 1 where absent.

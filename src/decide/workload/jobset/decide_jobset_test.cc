@@ -196,6 +196,27 @@ replicatedJobs:
   EXPECT_EQ(api::annotation_of(pod, kNodeSelectorStrategy), "true");
 }
 
+TEST_F(JobSetTest, with_a_recovery_policy_replaced_pods_are_no_failures_of_their_job) {
+  make(
+      "replicatedJobs: [{name: a, replicas: 1, template: {spec: {podFailurePolicy: {rules: "
+      "[{action: FailJob, onExitCodes: {operator: In, values: [42]}}]}, template: {spec: "
+      "{restartPolicy: Never}}}}},"
+      " {name: b, replicas: 1, template: {spec: {template: {spec: {restartPolicy: OnFailure}}}}}]");
+  jobset().child("metadata").set("labels", Json::object({{kRecoveryPolicy, "p"}}));
+  settle();
+  const Json& a = *job("js-a-0");
+  EXPECT_EQ(api::label_of(a, kRecoveryPolicy), "p");
+  EXPECT_EQ(api::label_of(a["spec"]["template"], kRecoveryPolicy), "p");
+  const Json& rules = a["spec"]["podFailurePolicy"]["rules"];
+  ASSERT_EQ(rules.size(), 3U);
+  EXPECT_EQ(rules[0]["onPodConditions"][0]["type"].as_string(), "DisruptionTarget");
+  EXPECT_EQ(rules[1]["action"].as_string(), "FailJob") << "the user's own";
+  EXPECT_EQ(rules[2]["onExitCodes"]["values"].size(), 5U);
+  const Json& b = *job("js-b-0");
+  EXPECT_EQ(api::label_of(b["spec"]["template"], kRecoveryPolicy), "p");
+  EXPECT_FALSE(b["spec"].contains("podFailurePolicy")) << "Kubernetes permits none there";
+}
+
 TEST_F(JobSetTest, the_job_key_is_the_sha1_of_namespace_and_name) {
   EXPECT_EQ(job_key("default", "a"), "71273818d6cbdf46a9ba682585b58383f10d7807");
 }
