@@ -12,8 +12,8 @@ namespace pelton::cli {
 int run_python_path(int argc, char** argv) {
   std::string directory = default_data_directory();
   Options options("pelton python-path",
-                  "Writes the Python package that this executable carries, and prints what to put on "
-                  "PYTHONPATH.\n`pelton run` does that for its workers by itself.",
+                  "Writes the Python package that this executable carries, and prints what to put "
+                  "on PYTHONPATH.\n`pelton run` does that for its workers by itself.",
                   "  PYTHONPATH=$(pelton python-path) python -c 'import pelton'\n");
   options.text("--directory", directory, "where to write it", Values::directories());
   if (auto code = options.parse(argc, argv)) return *code;
