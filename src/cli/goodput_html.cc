@@ -29,7 +29,7 @@ body { margin: 0; background: var(--page); color: var(--ink);
 main { max-width: 1080px; margin: 0 auto; padding: 32px 24px 64px; }
 h1 { font-size: 22px; margin: 0 0 2px; } h2 { font-size: 15px; margin: 36px 0 10px; }
 p { margin: 0; color: var(--soft); }
-.numbers { display: grid; grid-template-columns: repeat(auto-fit, minmax(140px, 1fr)); gap: 12px;
+.numbers { display: grid; grid-template-columns: repeat(auto-fit, minmax(200px, 1fr)); gap: 12px;
   margin-top: 22px; }
 .number { background: var(--card); border: 1px solid var(--line); border-radius: 8px;
   padding: 10px 14px; }

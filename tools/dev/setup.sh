@@ -67,6 +67,7 @@ need_venv() {
 
 need_jax() { need_venv jax examples/train-gpt/requirements.txt; }
 need_api_clients() { need_venv api-clients tests/oracle/requirements.txt; }
+need_goodput() { need_venv goodput tests/oracle/goodput-requirements.txt; }
 need_kubectl() { need_venv kubectl tools/dev/kubectl-requirements.txt; }
 
 verb_setup() {

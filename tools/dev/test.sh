@@ -106,6 +106,7 @@ verb_test() {
   elif [[ $all ]]; then
     # Tests of the real API server say themselves that they are skipped where it is not there.
     need_oracle || true
+    need_goodput
     run_ctest dev || true
     run_all_else
   else

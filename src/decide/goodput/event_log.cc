@@ -189,22 +189,4 @@ base::Result<Timeline> timeline_of_log(std::string_view text, Instant now) {
   return log.timeline(now);
 }
 
-std::optional<double> checkpoint_goodput(std::string_view text, Duration step_time) {
-  std::optional<Instant> first, last;
-  std::optional<int64_t> loaded;
-  int64_t saved = 0;
-  for_each_entry(text, [&](const Json& entry) {
-    const auto event = checkpoint_event_of(entry);
-    if (!event) return;
-    first = first ? std::min(*first, event->at) : event->at;
-    last = last ? std::max(*last, event->at) : event->at;
-    if (event->type == "checkpoint_loaded")
-      loaded = std::min(loaded.value_or(event->step), event->step);
-    if (event->type == "checkpoint_saved") saved = std::max(saved, event->step);
-  });
-  if (!first || *first == *last || !loaded || saved <= *loaded) return std::nullopt;
-  return static_cast<double>(saved - *loaded) * step_time.to_seconds() /
-         (*last - *first).to_seconds();
-}
-
 }  // namespace pelton::decide::goodput

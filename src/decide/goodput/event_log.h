@@ -17,7 +17,6 @@
 //   - a restart at a step before that of an earlier restart throws away what was kept then
 //   - an event of the script's own counts wherever it lies; it looks within kept steps only
 #pragma once
-#include <optional>
 #include <string_view>
 
 #include "base/json.h"
@@ -30,10 +29,5 @@ namespace pelton::decide::goodput {
 /// are not known, are left out. InvalidArgument: the log has no start of a job, or mixes names of
 /// jobs.
 base::Result<Timeline> timeline_of_log(std::string_view text, base::Instant now);
-
-/// The coarse goodput of AI-Hypercomputer/resiliency: (last step saved − first step loaded) × the
-/// time that a step takes, over the time from the first event to the last. Absent for logs of
-/// form 1.
-std::optional<double> checkpoint_goodput(std::string_view text, base::Duration step_time);
 
 }  // namespace pelton::decide::goodput

@@ -67,10 +67,19 @@ void StepLog::add_start(const std::vector<Start>& starts, size_t index, Timeline
   const Step& last = steps.back();
   // What the first takes beyond the others' mean, of the steps that were kept.
   Duration rest;
+  Instant rest_end;
   int64_t rest_steps = 0;
   for (size_t i = 1; i + 1 < steps.size() && steps[i + 1].number <= resumed; ++i) {
     rest = rest + (steps[i + 1].began - steps[i].began);
     rest_steps += steps[i + 1].number - steps[i].number;
+    rest_end = steps[i + 1].began;
+  }
+  // An evaluation is no part of a usual step.
+  for (const Claim& held_up : claims_) {
+    const bool is_inside =
+        rest_steps > 0 && held_up.from >= steps[1].began && held_up.to <= rest_end;
+    if (held_up.category == Category::Custom && is_inside)
+      rest = rest - (held_up.to - held_up.from);
   }
   for (size_t i = 0; i + 1 < steps.size(); ++i) {
     const Instant from = steps[i].began, to = steps[i + 1].began;
