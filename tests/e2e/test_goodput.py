@@ -65,7 +65,7 @@ HISTORY = [generation(1, 0, ((0, 11), (99, 110)), ended=113, cause="SIGKILL", ra
 
 class Goodput(ClusterTest):
     def goodput(self, *arguments):
-        return self.cluster.pelton("goodput", *arguments, check=False)
+        return self.cluster.pelton("goodput", *arguments, "--data-dir", self.cluster.directory, check=False)
 
     def set_status(self, status):
         self.cluster.kubectl("patch", "recoverypolicies.pelton.dev", "keep-going", "--subresource=status", "--type=merge",
