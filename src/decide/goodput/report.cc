@@ -142,6 +142,7 @@ Json to_json(const Report& report) {
        {"to", base::format_micro_time(report.to)},
        {"over", report.is_over},
        {"fullWidth", report.full_width},
+       {"wallNanoseconds", report.wall().ns()},
        {"wallSeconds", report.wall().to_seconds()},
        {"productiveSeconds", report.productive.to_seconds()},
        {"goodputPercent", 100 * report.goodput},
