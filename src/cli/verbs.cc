@@ -36,6 +36,7 @@ constexpr Verb kVerbs[] = {
     {"server", "", run_server},
     {"agent", "", run_agent},
     {"container-shim", "", run_container_shim},
+    {"run-supervisor", "", run_run_supervisor},
 };
 
 void list(std::FILE* to) {

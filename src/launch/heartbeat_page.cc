@@ -10,8 +10,8 @@ namespace pelton::launch {
 namespace {
 
 constexpr size_t kWrittenAt = 32;
-constexpr std::array<const char*, 10> kNames = {
-    "none", "start", "compile", "step", "eval", "save", "restore", "collective", "data", "done"};
+constexpr std::array<const char*, 10> kNames = {"none", "start",   "compile",    "step", "eval",
+                                                "save", "restore", "collective", "data", "done"};
 
 template <typename T>
 T value_at(std::string_view page, size_t offset) {

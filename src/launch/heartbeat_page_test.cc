@@ -5,7 +5,8 @@
 
 #include <atomic>
 #include <cstring>
-#include <thread>
+
+#include "os/test_world.h"
 
 namespace pelton::launch {
 namespace {
@@ -85,28 +86,32 @@ TEST(HeartbeatPage, ATornRecordIsDropped) {
   EXPECT_EQ(reader.lost(), 2u);
 }
 
-TEST(HeartbeatPage, AWriterThatIsFasterThanTheReaderNeverShowsItAWrongRecord) {
+class FastWriterTest : public os::RealWorldTest {};
+
+TEST_F(FastWriterTest, NeverShowsAWrongRecord) {
   std::string page = make_page(1, 0);
   constexpr int64_t kTotal = 300'000;
   std::atomic<bool> has_ended = false;
-  std::thread fast([&] {
-    Writer writer(page);
-    for (int64_t i = 0; i < kTotal; ++i) writer.write(i * 3, i, BeatPhase::Step);
-    has_ended = true;
-  });
+  world().executor.run(
+      [&] {
+        Writer writer(page);
+        for (int64_t i = 0; i < kTotal; ++i) writer.write(i * 3, i, BeatPhase::Step);
+        has_ended = true;
+      },
+      [this] { stop(); });
   PageReader reader;
   int64_t last = -1;
   uint64_t seen = 0;
   for (bool is_last = false; !is_last;) {
     is_last = has_ended;
     for (const Beat& beat : read(reader, page)) {
-      ASSERT_GT(beat.step, last);
-      ASSERT_EQ(beat.at_ns, beat.step * 3);
+      EXPECT_GT(beat.step, last);
+      EXPECT_EQ(beat.at_ns, beat.step * 3);
       last = beat.step;
       ++seen;
     }
   }
-  fast.join();
+  run();
   EXPECT_EQ(last, kTotal - 1);
   EXPECT_EQ(seen + reader.lost(), static_cast<uint64_t>(kTotal));
 }

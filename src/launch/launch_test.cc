@@ -2,9 +2,8 @@
 // Flags, surroundings and events to what the launcher does, by table.
 #include <gtest/gtest.h>
 
-#include "launch/group.h"
-#include "launch/launcher.h"
 #include "launch/options.h"
+#include "launch/park_command.h"
 #include "launch/plan.h"
 
 namespace pelton::launch {
@@ -23,11 +22,9 @@ std::string refusal(const Words& words, const Environment& env = {}) {
   return options.ok() ? "accepted" : options.status().message();
 }
 
-std::string value_of(const std::vector<std::string>& env, const std::string& name) {
-  for (const std::string& entry : env) {
-    if (entry.starts_with(name + "=")) return entry.substr(name.size() + 1);
-  }
-  return "(unset)";
+std::string value_of(const Environment& env, const std::string& name) {
+  const auto found = env.find(name);
+  return found == env.end() ? "(unset)" : found->second;
 }
 
 // ---- options ----
@@ -111,7 +108,8 @@ Surroundings pod(int index) {
 TEST(RunPlan, APodOfAnIndexedJobKnowsItsRankAndWhereRank0Is) {
   const auto plan = plan_group(parsed({"--nnodes", "4", "--nproc-per-node", "2", "x"}), pod(3));
   ASSERT_TRUE(plan.ok()) << plan.status().to_string();
-  const auto env = worker_environment(*plan, 1, 0);
+  const Environment env =
+      worker_environment(*plan, place_in(*plan, 1, plan->master_port), 1, "/page");
   const std::string master = "train-workers-0-0.train.default.svc.cluster.local";
   const std::vector<std::pair<std::string, std::string>> expected = {
       {"RANK", "7"},
@@ -129,6 +127,37 @@ TEST(RunPlan, APodOfAnIndexedJobKnowsItsRankAndWhereRank0Is) {
       {"JAX_NUM_PROCESSES", "8"},
       {"JAX_PROCESS_ID", "7"},
       {"OMP_NUM_THREADS", "1"},
+      {"PELTON_GENERATION", "1"},
+      {"PELTON_HEARTBEAT", "/page"},
+      {"PELTON_COORDINATOR", "(unset)"},
+  };
+  for (const auto& [name, value] : expected) EXPECT_EQ(value_of(env, name), value) << name;
+}
+
+TEST(RunPlan, APlaceInAGenerationOverrulesTheIndexOfThePod) {
+  const auto plan = plan_group(parsed({"--nnodes", "4", "--nproc-per-node", "2", "x"}), pod(3));
+  ASSERT_TRUE(plan.ok());
+  decide::recovery::Generation generation;
+  generation.number = 5;
+  generation.job_uid = "job";
+  generation.members = {
+      {.pod = "a", .pod_uid = "ua", .node = "", .address = "10.0.0.1", .ranks = 3},
+      {.pod = "b", .pod_uid = "ub", .node = "", .address = "10.0.0.2"}};
+  Place place = place_in(*plan, generation, 1);
+  place.has_coordinator = true;
+  const Environment env = worker_environment(*plan, place, 0, "");
+  const std::vector<std::pair<std::string, std::string>> expected = {
+      {"RANK", "3"},
+      {"LOCAL_RANK", "0"},
+      {"WORLD_SIZE", "4"},
+      {"LOCAL_WORLD_SIZE", "1"},
+      {"NODE_RANK", "1"},
+      {"GROUP_WORLD_SIZE", "2"},
+      {"MASTER_ADDR", "10.0.0.1"},
+      {"MASTER_PORT", "29505"},
+      {"TORCHELASTIC_RESTART_COUNT", "4"},
+      {"PELTON_COORDINATOR", "10.0.0.1:29505"},
+      {"PELTON_JOB_UID", "job"},
   };
   for (const auto& [name, value] : expected) EXPECT_EQ(value_of(env, name), value) << name;
 }
@@ -194,77 +223,43 @@ TEST(RunPlan, LogsGoWhereAsked) {
   EXPECT_EQ(worker_log_path(*plan, 1, 3, "stdout"), "");
 }
 
-// ---- group ----
+// ---- commands that can be parked ----
 
-constexpr auto kStart = Action::Kind::Start;
-constexpr auto kSignal = Action::Kind::Signal;
-constexpr auto kAlarm = Action::Kind::Alarm;
-constexpr auto kFinish = Action::Kind::Finish;
-using Actions = std::vector<Action>;
-
-world::ExitState exited(int code) {
-  return {.code = code, .signal = std::nullopt};
-}
-world::ExitState killed(int signal) {
-  return {.code = std::nullopt, .signal = signal};
-}
-
-TEST(RunGroup, EndsWellWhenAllWorkersEndWell) {
-  Group group(2, 0);
-  EXPECT_EQ(group.begin(), (Actions{{kStart, 0}}));
-  EXPECT_EQ(group.on_exit(1, exited(0)), Actions{});
-  EXPECT_EQ(group.on_exit(0, exited(0)), (Actions{{kFinish, 0}}));
-}
-
-TEST(RunGroup, TheFirstFailureStopsTheOthersAndIsTheResult) {
-  Group group(3, 0);
-  group.begin();
-  EXPECT_EQ(group.on_exit(1, killed(9)), (Actions{{kSignal, 15}, {kAlarm, 0}}));
-  EXPECT_EQ(group.on_exit(0, exited(1)), Actions{});  // what it was stopped with says nothing
-  EXPECT_EQ(group.on_exit(2, killed(15)), (Actions{{kFinish, 137}}));
-}
-
-TEST(RunGroup, WhoDoesNotStopInTimeIsKilled) {
-  Group group(2, 0);
-  group.begin();
-  group.on_exit(0, exited(3));
-  EXPECT_EQ(group.on_grace_over(), (Actions{{kSignal, 9}}));
-  EXPECT_EQ(group.on_exit(1, killed(9)), (Actions{{kFinish, 3}}));
-  EXPECT_EQ(group.on_grace_over(), Actions{});
-}
-
-TEST(RunGroup, RestartsAllOfThemAsOftenAsAllowed) {
-  Group group(2, 1);
-  group.begin();
-  group.on_exit(0, exited(3));
-  EXPECT_EQ(group.on_exit(1, killed(15)), (Actions{{kStart, 1}}));
-  EXPECT_EQ(group.on_grace_over(), Actions{});  // the alarm of the attempt before
-  group.on_exit(1, exited(4));
-  EXPECT_EQ(group.on_exit(0, exited(0)), (Actions{{kFinish, 4}}));
-}
-
-TEST(RunGroup, ASignalToStopIsPassedOnAndIsTheResult) {
-  for (const int signal : {1, 2, 15}) {
-    Group group(2, 5);
-    group.begin();
-    EXPECT_EQ(group.on_signal(signal), (Actions{{kSignal, signal}, {kAlarm, 0}}));
-    group.on_exit(0, exited(0));
-    EXPECT_EQ(group.on_exit(1, killed(signal)), (Actions{{kFinish, 128 + signal}}));
+TEST(RunPark, PythonScriptsAndModulesAreRecognised) {
+  const std::string long_path = "/opt/venv/bin/python3.11";
+  const std::vector<std::pair<Words, Words>> cases = {
+      {{"python", "train.py", "-x"},
+       {"python", "-m", "pelton.park", "--socket", "S", "--", "train.py"}},
+      {{"python3", "-u", "-m", "pkg.train", "a"},
+       {"python3", "-u", "-m", "pelton.park", "--socket", "S", "--", "-m", "pkg.train"}},
+      {{long_path, "-uOO", "-X", "dev", "-Wignore", "t.py"},
+       {long_path, "-uOO", "-X", "dev", "-Wignore", "-m", "pelton.park", "--socket", "S", "--",
+        "t.py"}},
+  };
+  for (const auto& [command, expected] : cases) {
+    const auto found = python_command_of(command);
+    ASSERT_TRUE(found.has_value()) << command[0];
+    EXPECT_EQ(park_command(*found, "S"), expected);
   }
+  EXPECT_EQ(python_command_of({"python3", "-m", "pkg.train", "a"})->argv,
+            (Words{"pkg.train", "a"}));
 }
 
-TEST(RunGroup, CtrlCAgainDoesNotWait) {
-  Group group(1, 0);
-  group.begin();
-  group.on_signal(2);
-  EXPECT_EQ(group.on_signal(2), (Actions{{kSignal, 9}}));
-}
-
-TEST(RunGroup, OtherSignalsAreOnlyPassedOn) {
-  Group group(1, 0);
-  group.begin();
-  EXPECT_EQ(group.on_signal(10), (Actions{{kSignal, 10}}));
-  EXPECT_EQ(group.on_exit(0, exited(0)), (Actions{{kFinish, 0}}));
+TEST(RunPark, OtherCommandsAreStartedAnew) {
+  const std::vector<Words> others = {
+      {},
+      {"sh", "-c", "python train.py"},
+      {"python"},
+      {"python3", "-c", "print()"},
+      {"python3", "-"},
+      {"python3", "-i", "train.py"},
+      {"python3", "-I", "train.py"},
+      {"python3", "--version"},
+      {"python3", "-m"},
+      {"python-config", "x"},
+      {"./train.py"},
+  };
+  for (const Words& words : others) EXPECT_FALSE(python_command_of(words).has_value());
 }
 
 }  // namespace

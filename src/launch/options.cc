@@ -147,6 +147,11 @@ constexpr std::array kFlags = {
          "0 1 2 3"},
     Flag{"grace-seconds", "N", "from SIGTERM to SIGKILL when the group is stopped; default 30",
          set_grace},
+    Flag{"no-park", nullptr, "start workers anew each time, never from a parked parent",
+         [](Draft& draft, const std::string&) {
+           draft.options.park = false;
+           return base::ok();
+         }},
     Flag{"module", nullptr, "the command is a Python module",
          [](Draft& draft, const std::string&) {
            draft.is_module = true;

@@ -25,6 +25,7 @@ struct Options {
   std::string rdzv_id = "none";
   bool standalone = false;  ///< one node, with a rendezvous of its own on a free port
   int max_restarts = 0;
+  bool park = true;  ///< restarts fork from a parent that has imported what the script imports
   std::string role = "default";
   std::string log_dir;                                 ///< empty: the workers write where we write
   int redirects = 0;                                   ///< into log_dir: 1 stdout, 2 stderr, 3 both

@@ -103,6 +103,7 @@ Result<GroupPlan> plan_group(const Options& options, const Surroundings& around)
   plan.grace = options.grace;
   plan.run_id = options.rdzv_id;
   plan.role = options.role;
+  plan.may_park = options.park && find_or(around.environment, "PELTON_PARK", "1") != "0";
   plan.log_dir = options.log_dir;
   plan.redirects = options.redirects;
   plan.command = options.command;
@@ -121,35 +122,65 @@ Result<GroupPlan> plan_group(const Options& options, const Surroundings& around)
   return plan;
 }
 
-std::vector<std::string> worker_environment(const GroupPlan& plan, int local_rank, int attempt) {
-  const std::string rank = std::to_string(plan.node_rank * plan.local_world_size + local_rank);
-  const std::string world = std::to_string(plan.world_size());
-  const std::string local_world = std::to_string(plan.local_world_size);
-  const std::string node = std::to_string(plan.node_rank);
-  const std::string port = std::to_string(plan.master_port);
-  std::vector<std::string> env = {
-      "RANK=" + rank,
-      "LOCAL_RANK=" + std::to_string(local_rank),
-      "WORLD_SIZE=" + world,
-      "LOCAL_WORLD_SIZE=" + local_world,
-      "NODE_RANK=" + node,
-      "GROUP_RANK=" + node,
-      "GROUP_WORLD_SIZE=" + std::to_string(plan.nnodes),
-      "ROLE_RANK=" + rank,
-      "ROLE_NAME=" + plan.role,
-      "ROLE_WORLD_SIZE=" + world,
-      "MASTER_ADDR=" + plan.master_addr,
-      "MASTER_PORT=" + port,
-      "TORCHELASTIC_RESTART_COUNT=" + std::to_string(attempt),
-      "TORCHELASTIC_MAX_RESTARTS=" + std::to_string(plan.max_restarts),
-      "TORCHELASTIC_RUN_ID=" + plan.run_id,
+Place place_in(const GroupPlan& plan, int64_t generation, int master_port) {
+  return {.generation = generation,
+          .job_uid = "",
+          .node_rank = plan.node_rank,
+          .nnodes = plan.nnodes,
+          .first_rank = plan.node_rank * plan.local_world_size,
+          .local_world_size = plan.local_world_size,
+          .world_size = plan.world_size(),
+          .master_addr = plan.master_addr,
+          .master_port = master_port};
+}
+
+Place place_in(const GroupPlan& plan, const decide::recovery::Generation& generation,
+               size_t index) {
+  const int base_port = plan.master_port != 0 ? plan.master_port : kDefaultPort;
+  return {.generation = generation.number,
+          .job_uid = generation.job_uid,
+          .node_rank = static_cast<int>(index),
+          .nnodes = static_cast<int>(generation.members.size()),
+          .first_rank = generation.first_rank_of(index),
+          .local_world_size = generation.members[index].ranks,
+          .world_size = generation.world_size(),
+          .master_addr = generation.members[0].address,
+          .master_port = generation.port_from(base_port)};
+}
+
+Environment worker_environment(const GroupPlan& plan, const Place& place, int local_rank,
+                               const std::string& page) {
+  const std::string rank = std::to_string(place.first_rank + local_rank);
+  const std::string world = std::to_string(place.world_size);
+  const std::string node = std::to_string(place.node_rank);
+  const std::string port = std::to_string(place.master_port);
+  Environment env = {
+      {"RANK", rank},
+      {"LOCAL_RANK", std::to_string(local_rank)},
+      {"WORLD_SIZE", world},
+      {"LOCAL_WORLD_SIZE", std::to_string(place.local_world_size)},
+      {"NODE_RANK", node},
+      {"GROUP_RANK", node},
+      {"GROUP_WORLD_SIZE", std::to_string(place.nnodes)},
+      {"ROLE_RANK", rank},
+      {"ROLE_NAME", plan.role},
+      {"ROLE_WORLD_SIZE", world},
+      {"MASTER_ADDR", place.master_addr},
+      {"MASTER_PORT", port},
+      {"TORCHELASTIC_RESTART_COUNT", std::to_string(place.attempt())},
+      {"TORCHELASTIC_MAX_RESTARTS", std::to_string(plan.max_restarts)},
+      {"TORCHELASTIC_RUN_ID", plan.run_id},
       // The launcher serves no store: rank 0 does, as it does without a launcher.
-      "TORCHELASTIC_USE_AGENT_STORE=False",
-      "JAX_COORDINATOR_ADDRESS=" + plan.master_addr + ":" + port,
-      "JAX_NUM_PROCESSES=" + world,
-      "JAX_PROCESS_ID=" + rank,
+      {"TORCHELASTIC_USE_AGENT_STORE", "False"},
+      {"JAX_COORDINATOR_ADDRESS", place.master_addr + ":" + port},
+      {"JAX_NUM_PROCESSES", world},
+      {"JAX_PROCESS_ID", rank},
+      {"PELTON_GENERATION", std::to_string(place.generation)},
+      {"PELTON_HEARTBEAT", page},
+      {"PELTON_JOB_UID", place.job_uid},
   };
-  if (plan.limit_threads) env.push_back("OMP_NUM_THREADS=1");
+  if (place.has_coordinator) env["PELTON_COORDINATOR"] = env["JAX_COORDINATOR_ADDRESS"];
+  if (plan.limit_threads) env["OMP_NUM_THREADS"] = "1";
   return env;
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "decide/recovery/records.h"
 #include "launch/options.h"
 
 namespace pelton::launch {
@@ -34,6 +35,7 @@ struct GroupPlan {
   base::Duration grace;
   std::string run_id;
   std::string role;
+  bool may_park = true;
   std::string log_dir;
   int redirects = 0;
   bool limit_threads = false;  ///< several processes share the CPUs, and the user did not say how
@@ -47,9 +49,28 @@ struct GroupPlan {
 /// several nodes without a rank).
 base::Result<GroupPlan> plan_group(const Options& options, const Surroundings& around);
 
-/// The variables of one worker, "NAME=value", to be put over our own environment. `attempt` counts
-/// restarts from 0.
-std::vector<std::string> worker_environment(const GroupPlan& plan, int local_rank, int attempt);
+/// This pod's place in one generation.
+struct Place {
+  int64_t generation = 1;
+  std::string job_uid;
+  int node_rank = 0;
+  int nnodes = 1;
+  int first_rank = 0;  ///< in the world, of local rank 0
+  int local_world_size = 1;
+  int world_size = 1;
+  std::string master_addr;
+  int master_port = 0;
+  bool has_coordinator = false;  ///< a sidecar serves the rendezvous: no rank has to
+  int attempt() const { return static_cast<int>(generation - 1); }
+};
+/// Where the plan alone says it: no controller gives this pod a place.
+Place place_in(const GroupPlan& plan, int64_t generation, int master_port);
+/// As member `index` of a generation.
+Place place_in(const GroupPlan& plan, const decide::recovery::Generation& generation, size_t index);
+
+/// The variables of one worker, to be put over our own environment. `page`: its heartbeat page.
+Environment worker_environment(const GroupPlan& plan, const Place& place, int local_rank,
+                               const std::string& page);
 
 /// Where a worker's stream goes, "stdout" or "stderr"; empty: where ours goes.
 std::string worker_log_path(const GroupPlan& plan, int local_rank, int attempt,

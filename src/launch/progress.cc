@@ -2,6 +2,7 @@
 #include "launch/progress.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace pelton::launch {
 namespace {
@@ -18,7 +19,7 @@ void Progress::on_beat(const Beat& beat) {
     end_step(beat.at_ns);
   }
   spent_ns_[phase_] += std::max<int64_t>(0, beat.at_ns - since_ns_);
-  has_begun_ = true;
+  if (!std::exchange(has_begun_, true)) begun_ns_ = beat.at_ns;
   phase_ = beat.phase;
   since_ns_ = beat.at_ns;
   if (beat.step >= 0) step_ = beat.step;

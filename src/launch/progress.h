@@ -18,8 +18,9 @@ class Progress {
   /// The next record of its page.
   void on_beat(const Beat& beat);
 
-  bool has_begun() const { return has_begun_; }  ///< a record was there
-  int64_t step() const { return step_; }         ///< the last step begun; -1: none
+  bool has_begun() const { return has_begun_; }   ///< a record was there
+  int64_t begun_ns() const { return begun_ns_; }  ///< of the first record
+  int64_t step() const { return step_; }          ///< the last step begun; -1: none
   BeatPhase phase() const { return phase_; }
   int64_t since_ns() const { return since_ns_; }  ///< when `phase` began
 
@@ -36,6 +37,7 @@ class Progress {
   void end_step(int64_t at_ns);
 
   bool has_begun_ = false;
+  int64_t begun_ns_ = 0;
   BeatPhase phase_ = BeatPhase::Start;
   int64_t since_ns_;
   int64_t step_ = -1;

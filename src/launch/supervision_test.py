@@ -1,0 +1,364 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests of `pelton run` under faults: any of its processes is killed, an agent hands out generations.
+
+PELTON names the executable. The parked parent is tests' own, small and without a framework.
+"""
+
+import json
+import os
+import pathlib
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+PELTON = os.environ.get("PELTON", "build/dev/pelton")
+GIVE_UP_SECONDS = 60
+# A worker: says who it is, ends as a file with its rank's name tells it to.
+WORKER = '''
+import mmap, os, struct, sys, time
+with open(os.environ["PELTON_HEARTBEAT"], "r+b") as file:
+    page = mmap.mmap(file.fileno(), 0)
+page[64:96] = struct.pack("<QqqII", 1, time.monotonic_ns(), 0, 3, 0)  # step 0 begins
+page[32:40] = struct.pack("<Q", 1)
+d, g, r = os.environ["TEST_DIR"], os.environ["PELTON_GENERATION"], os.environ["RANK"]
+parked = "park" if getattr(sys, "forked_from_park", False) else "plain"
+with open(d + "/log", "a") as log:
+    log.write(f"{g} {r} {os.getpid()} {os.environ['WORLD_SIZE']} {parked}\\n")
+while True:
+    time.sleep(0.01)
+    if os.path.exists(f"{d}/raise-{g}-{r}"):
+        page = os.environ["PELTON_HEARTBEAT"] + ".exception"
+        open(page, "w").write('{"type": "ValueError", "message": "bad lr", "where": "t.py:1"}')
+        raise ValueError("bad lr")
+    if os.path.exists(f"{d}/end-{g}"):
+        sys.exit(0)
+'''
+# What python -m pelton.park does, as far as its protocol goes.
+PARK = '''
+import json, os, runpy, select, socket, sys
+path = sys.argv[sys.argv.index("--socket") + 1]
+s = socket.socket(socket.AF_UNIX); s.bind(path); s.listen()
+clients = {}
+while True:
+    for ready in select.select([s, *clients], [], [])[0]:
+        if ready is s:
+            c, _ = s.accept(); clients[c] = b""
+            c.sendall(b'{"ready": {"modules": [], "seconds": 0, "pid": %d}}\\n' % os.getpid())
+            continue
+        data = ready.recv(65536)
+        if not data:
+            del clients[ready]; ready.close(); continue
+        clients[ready] += data
+        while b"\\n" in clients[ready]:
+            line, _, clients[ready] = clients[ready].partition(b"\\n")
+            request = json.loads(line)
+            r, w = os.pipe()
+            dies = os.path.exists(os.environ["TEST_DIR"] + "/park-dies")
+            middle = os.fork()
+            if middle == 0:
+                pid = os.fork()
+                if pid:
+                    os.write(w, str(pid).encode()); os._exit(0)
+                for c in clients: c.close()
+                s.close(); os.setsid()
+                if dies: os.kill(os.getpid(), 19)
+                spawn = request["spawn"]
+                os.environ.clear(); os.environ.update(spawn["env"])
+                sys.argv = spawn["argv"]; sys.forked_from_park = True
+                runpy.run_path(sys.argv[0], run_name="__main__"); sys.exit(0)
+            os.waitpid(middle, 0)
+            pid = int(os.read(r, 20)); os.close(r); os.close(w)
+            if dies: os.kill(os.getpid(), 9)
+            ready.sendall(json.dumps({"id": request["id"], "pid": pid}).encode() + b"\\n")
+'''
+
+
+def wait_for(condition, what):
+  end = time.monotonic() + GIVE_UP_SECONDS
+  while time.monotonic() < end:
+    found = condition()
+    if found:
+      return found
+    time.sleep(0.005)
+  raise AssertionError(f"{what}: not within {GIVE_UP_SECONDS} s")
+
+
+def is_alive(pid):
+  try:
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+      return file.read().rpartition(") ")[2][0] not in "ZX"
+  except OSError:
+    return False
+
+
+class Agent:
+  """A node's agent: hands out generations, remembers reports."""
+
+  def __init__(self, path):
+    self.path, self.reports, self.newest, self.clients = path, [], None, []
+    self.open()
+
+  def open(self):
+    self.listener = socket.socket(socket.AF_UNIX)
+    self.listener.bind(self.path)
+    self.listener.listen()
+    threading.Thread(target=self._serve, args=(self.listener,), daemon=True).start()
+
+  def close(self):
+    self.listener.shutdown(socket.SHUT_RDWR)
+    self.listener.close()
+    os.unlink(self.path)
+    for client in self.clients:
+      client.shutdown(socket.SHUT_RDWR)
+    self.clients = []
+
+  def _serve(self, listener):
+    while True:
+      try:
+        client, _ = listener.accept()
+      except OSError:
+        return
+      self.clients.append(client)
+      if self.newest:
+        client.sendall(self.newest)
+      threading.Thread(target=self._read, args=(client,), daemon=True).start()
+
+  def _read(self, client):
+    with client.makefile("r") as lines:
+      try:
+        for line in lines:
+          self.reports.append(json.loads(line)["report"])
+      except OSError:
+        pass
+
+  def tell(self, number, *members, phase="Running"):
+    self.newest = json.dumps({"generation": {
+        "number": number, "jobUID": "job", "phase": phase,
+        "members": [{"podUID": uid, "ranks": ranks, "address": "127.0.0.1"}
+                    for uid, ranks in members]}}).encode() + b"\n"
+    for client in self.clients:
+      client.sendall(self.newest)
+
+  def wait(self, stage, generation):
+    def newest():
+      last = self.reports[-1] if self.reports else {}
+      return last if (last.get("stage"), last.get("generation")) == (stage, generation) else None
+    return wait_for(newest, f"report {stage} of {generation}, {self.reports[-1:]}")
+
+
+class Supervision(unittest.TestCase):
+  def setUp(self):
+    temporary = tempfile.TemporaryDirectory()
+    self.addCleanup(temporary.cleanup)
+    self.directory = pathlib.Path(temporary.name)
+    (self.directory / "worker.py").write_text(WORKER)
+    (self.directory / "python/pelton").mkdir(parents=True)
+    (self.directory / "python/pelton/__init__.py").write_text("")
+    (self.directory / "python/pelton/park.py").write_text(PARK)
+    self.process = None
+    self.addCleanup(self.end)
+
+  def start(self, *flags, **variables):
+    env = {**os.environ, "TEST_DIR": str(self.directory), "PYTHONUNBUFFERED": "1",
+           "PELTON_PYTHON_PATH": str(self.directory / "python"), **variables}
+    self.errors = open(self.directory / "errors", "w+", encoding="utf-8")
+    self.addCleanup(self.errors.close)
+    self.process = subprocess.Popen([PELTON, "run", *flags, "--", sys.executable,
+                                     str(self.directory / "worker.py")], env=env,
+                                    stderr=self.errors)
+
+  def end(self):
+    if self.process and self.process.poll() is None:
+      self.process.kill()
+      self.process.wait()
+
+  def workers(self, generation):
+    """Returns the pids of a generation's workers that have begun, by rank."""
+    try:
+      lines = (self.directory / "log").read_text().splitlines()
+    except FileNotFoundError:
+      return {}
+    self.lines = [line.split() for line in lines]
+    return {int(line[1]): int(line[2]) for line in self.lines if line[0] == str(generation)}
+
+  def wait_workers(self, generation, ranks):
+    wait_for(lambda: sorted(self.workers(generation)) == list(ranks), f"workers of {generation}")
+    return self.workers(generation)
+
+  def init_list(self):
+    def children():
+      path = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
+      for pid in pathlib.Path(path).read_text().split():
+        words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if b"run-supervisor" in words:
+          return words[words.index(b"run-supervisor") + 1].decode()
+      return None
+    if not getattr(self, "socket_path", None):
+      self.socket_path = wait_for(children, "the supervisor")
+    with socket.socket(socket.AF_UNIX) as init:
+      init.connect(self.socket_path)
+      init.sendall(b'{"op": "list"}\n')
+      with init.makefile("r") as lines:
+        return json.loads(lines.readline())["list"]
+
+  def wait_parked(self):
+    wait_for(lambda: any(pathlib.Path(self.socket_path).parent.glob("park-*.sock")), "the park")
+    time.sleep(0.3)  # its supervisor is told that it is ready; nothing outside shows it
+
+  def check_each_started_once(self):
+    seen = [tuple(line[:2]) for line in self.lines]
+    self.assertEqual(len(seen), len(set(seen)), self.lines)
+
+  def finish(self, generation, code=0):
+    (self.directory / f"end-{generation}").touch()
+    self.assertEqual(self.process.wait(GIVE_UP_SECONDS), code)
+    self.check_each_started_once()
+    self.assertFalse(os.path.exists(getattr(self, "socket_path", "/nowhere")))
+
+  # ---- alone ----
+
+  def test_killed_workers_are_restarted_and_killed_supervisors_lose_nothing(self):
+    self.start("--nproc-per-node=3", "--max-restarts=4", "--no-park")
+    first = self.wait_workers(1, range(3))
+    os.kill(self.init_list()["supervisor"], signal.SIGKILL)
+    os.kill(first[1], signal.SIGKILL)
+    second = self.wait_workers(2, range(3))
+    self.assertFalse(any(is_alive(pid) for pid in first.values()))
+    old = self.init_list()["supervisor"]
+    os.kill(old, signal.SIGKILL)
+    wait_for(lambda: self.init_list()["supervisor"] != old, "another supervisor")
+    self.assertTrue(all(is_alive(pid) for pid in second.values()))
+    for rank in (0, 2):
+      os.kill(second[rank], signal.SIGKILL)
+    self.wait_workers(3, range(3))
+    self.assertEqual([c["key"] for c in self.init_list()["children"]], ["3/0", "3/1", "3/2"])
+    self.finish(3)
+
+  def test_a_supervisor_killed_at_a_random_moment_of_a_restart_starts_nothing_twice(self):
+    rng = random.Random(5)
+    self.start("--nproc-per-node=2", "--max-restarts=99", "--no-park")
+    for generation in range(1, 21):
+      pids = self.wait_workers(generation, range(2))
+      supervisor = self.init_list()["supervisor"]
+      os.kill(pids[rng.randrange(2)], signal.SIGKILL)
+      time.sleep(rng.random() * 0.02)  # the moment is the point
+      os.kill(supervisor, signal.SIGKILL)
+    self.wait_workers(21, range(2))
+    self.assertEqual(len(self.init_list()["children"]), 2)
+    self.finish(21)
+
+  def test_when_init_is_killed_everything_goes(self):
+    self.start("--nproc-per-node=2", "--max-restarts=1")
+    pids = self.wait_workers(1, range(2))
+    supervisor = self.init_list()["supervisor"]
+    self.process.kill()
+    self.process.wait()
+    for pid in (*pids.values(), supervisor):
+      wait_for(lambda pid=pid: not is_alive(pid), f"the end of {pid}")
+    wait_for(lambda: not os.path.exists(self.socket_path), "its directory's end")
+
+  def test_a_stop_signal_reaches_the_workers_of_a_supervisor_that_was_dead(self):
+    self.start("--nproc-per-node=2", "--max-restarts=3")
+    pids = self.wait_workers(1, range(2))
+    os.kill(self.init_list()["supervisor"], signal.SIGKILL)
+    self.process.send_signal(signal.SIGTERM)
+    self.assertEqual(self.process.wait(GIVE_UP_SECONDS), 143)
+    self.assertFalse(any(is_alive(pid) for pid in pids.values()))
+
+  # ---- the parked parent ----
+
+  def start_parked(self):
+    # It begins when all workers step.
+    self.start("--nproc-per-node=2", "--max-restarts=9")
+    self.wait_workers(1, range(2))
+    self.init_list()
+    wait_for(lambda: any(c["key"] == "park/1" for c in self.init_list()["children"]), "the park")
+    self.wait_parked()
+
+  def kill_one(self, generation, how):
+    os.kill(self.workers(generation)[1], signal.SIGKILL)
+    self.wait_workers(generation + 1, range(2))
+    self.assertEqual({line[4] for line in self.lines if line[0] == str(generation + 1)}, {how})
+
+  def test_restarts_fork_from_the_park_and_do_without_it(self):
+    self.start_parked()
+    self.kill_one(1, "park")
+    os.kill(self.init_list()["supervisor"], signal.SIGKILL)
+    time.sleep(0.5)  # its successor finds the park; nothing outside shows it
+    self.kill_one(2, "park")
+    park = next(c["pid"] for c in self.init_list()["children"] if c["key"] == "park/1")
+    (self.directory / "park-dies").touch()  # in the middle of a fork, with a child that stands still
+    self.kill_one(3, "plain")
+    self.assertFalse(is_alive(park))
+    self.assertEqual(self.init_list()["orphans"], [])
+    self.finish(4)
+    self.errors.seek(0)
+    self.assertIn("workers are started anew", self.errors.read())
+
+  # ---- with an agent ----
+
+  def start_with_agent(self):
+    self.agent = Agent(str(self.directory / "agent.sock"))
+    self.start("--nproc-per-node=2", "--no-park", PELTON_AGENT_SOCKET=self.agent.path,
+               PELTON_POD_UID="me")
+
+  def test_generations_of_an_agent_are_followed(self):
+    self.start_with_agent()
+    self.agent.wait("Joined", 0)  # a spare
+    self.agent.tell(1, ("a", 2), ("b", 2))
+    self.agent.wait("Joined", 1)
+    self.agent.tell(2, ("a", 2), ("me", 2))  # swapped in
+    pids = self.wait_workers(2, (2, 3))
+    self.assertEqual({line[3] for line in self.lines}, {"4"})
+    os.kill(pids[3], signal.SIGKILL)
+    report = self.agent.wait("Stopped", 2)
+    self.assertEqual([(w["rank"], w["state"]) for w in report["workers"]],
+                     [(2, "Running"), (3, "Exited")])
+    self.assertEqual([(w["phase"], w["step"]) for w in report["workers"]], [("step", 0)] * 2)
+    self.assertEqual(report["workers"][1]["cause"], "SIGKILL")
+    self.agent.tell(3, ("me", 2))  # a shrink
+    self.wait_workers(3, (0, 1))
+    (self.directory / "raise-3-1").touch()
+    report = self.agent.wait("Stopped", 3)
+    self.assertEqual((report["workers"][1]["state"], report["workers"][1]["cause"]),
+                     ("Raised", "ValueError"))
+    self.agent.tell(4, ("me", 2))
+    last = self.wait_workers(4, (0, 1))
+    self.agent.tell(5, ("me", 2), phase="Waiting")
+    self.agent.wait("Stopped", 5)
+    self.assertFalse(any(is_alive(pid) for pid in last.values()))
+    self.agent.tell(6, ("me", 2), phase="Finished")
+    self.assertEqual(self.process.wait(GIVE_UP_SECONDS), 0)
+    self.check_each_started_once()
+
+  def test_an_agent_may_be_away(self):
+    self.start_with_agent()
+    self.agent.tell(1, ("me", 2))
+    pids = self.wait_workers(1, (0, 1))
+    self.agent.close()
+    os.kill(self.init_list()["supervisor"], signal.SIGKILL)
+    os.kill(pids[0], signal.SIGKILL)
+    wait_for(lambda: not is_alive(pids[1]), "the fence")
+    self.agent.open()
+    self.agent.wait("Stopped", 1)
+    self.agent.tell(2, ("me", 2))
+    self.wait_workers(2, (0, 1))
+    (self.directory / "end-2").touch()
+    self.agent.wait("Succeeded", 2)
+    self.assertIsNone(self.process.poll())
+    self.agent.tell(2, ("me", 2), phase="Finished")
+    self.assertEqual(self.process.wait(GIVE_UP_SECONDS), 0)
+    self.check_each_started_once()
+
+
+if __name__ == "__main__":
+  if not os.access(PELTON, os.X_OK):
+    print(f"SKIPPED: {PELTON} is not built")
+    sys.exit(77)
+  unittest.main()

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "launch/worker_pages.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace pelton::launch {
+namespace {
+
+using decide::recovery::PodReport;
+using decide::recovery::WorkerReport;
+using decide::recovery::WorkerState;
+
+/// What an exception's file may hold for it to be read.
+constexpr size_t kLongestWords = 64 << 10;
+
+}  // namespace
+
+std::string WorkerPages::path_of(WorkerId worker) const {
+  return directory_ + "/" + std::to_string(worker.generation) + "-" + std::to_string(worker.rank) +
+         ".page";
+}
+
+base::Result<std::string> WorkerPages::make(WorkerId worker, int rank) {
+  const std::string path = path_of(worker);
+  PELTON_TRY(world_.files.replace(path, make_page(worker.generation, rank)));
+  add(worker, rank, path);
+  return path;
+}
+
+void WorkerPages::open(WorkerId worker, int rank) {
+  add(worker, rank, path_of(worker));
+}
+
+void WorkerPages::add(WorkerId worker, int rank, std::string path) {
+  auto mapped = world_.files.map(path, kPageSize);
+  if (!mapped.ok()) return;
+  const base::Status fits = PageReader::check(mapped.value()->bytes(), worker.generation, rank);
+  if (!fits.ok()) {
+    return world_.log.warning("launch.page", {{"path", path}, {"message", fits.message()}});
+  }
+  pages_.erase(worker);
+  pages_.emplace(worker, Page{std::move(path), std::move(mapped).value(), PageReader(),
+                              Progress(world_.clock.elapsed().ns())});
+}
+
+void WorkerPages::remove(WorkerId worker) {
+  const auto page = pages_.find(worker);
+  if (page == pages_.end()) return;
+  world_.files.remove(page->second.path + kExceptionSuffix).ignore("mostly there is none");
+  world_.files.remove(page->second.path).ignore("its directory goes in the end");
+  pages_.erase(page);
+}
+
+bool WorkerPages::read(Page& page) {
+  beats_.clear();
+  page.reader.read(page.bytes->bytes(), beats_);
+  for (const Beat& beat : beats_) page.progress.on_beat(beat);
+  return !beats_.empty();
+}
+
+bool WorkerPages::read() {
+  bool is_any_new = false;
+  for (auto& [worker, page] : pages_) is_any_new = read(page) || is_any_new;
+  return is_any_new;
+}
+
+bool WorkerPages::read(WorkerId worker) {
+  const auto page = pages_.find(worker);
+  return page != pages_.end() && read(page->second);
+}
+
+std::optional<LastWords> WorkerPages::last_words(WorkerId worker) {
+  const auto page = pages_.find(worker);
+  if (page == pages_.end()) return std::nullopt;
+  auto file = world_.files.open(page->second.path + kExceptionSuffix, world::OpenMode::Read);
+  if (!file.ok()) return std::nullopt;
+  const auto text = file.value()->read_at(0, kLongestWords);
+  if (!text.ok()) return std::nullopt;
+  const auto json = base::Json::parse(*text);
+  if (!json.ok() || (*json)["type"].as_string().empty()) return std::nullopt;
+  std::string message = (*json)["message"].as_string();
+  std::replace(message.begin(), message.end(), '\n', ' ');
+  return LastWords{(*json)["type"].as_string(), message.substr(0, 500),
+                   (*json)["where"].as_string()};
+}
+
+bool WorkerPages::do_all_step(const std::vector<WorkerId>& workers) const {
+  return std::all_of(workers.begin(), workers.end(), [this](const WorkerId& worker) {
+    const auto page = pages_.find(worker);
+    return page != pages_.end() && page->second.progress.step() >= 0;
+  });
+}
+
+void WorkerPages::complete(PodReport& report) const {
+  const int64_t now_ns = world_.clock.elapsed().ns();
+  const auto instant = [&](int64_t at_ns) {
+    return world_.clock.now() - base::Duration::nanoseconds(now_ns - at_ns);
+  };
+  const Progress* slowest = nullptr;
+  for (WorkerReport& worker : report.workers) {
+    const auto page = pages_.find({report.generation, worker.rank});
+    if (page == pages_.end() || !page->second.progress.has_begun()) continue;
+    const Progress& progress = page->second.progress;
+    worker.step = progress.step();
+    worker.phase = beat_phase_name(progress.phase());
+    if (worker.state == WorkerState::Starting) {
+      worker.state = WorkerState::Running;
+      worker.since = instant(progress.begun_ns());
+    }
+    if (slowest == nullptr || progress.last_step() < slowest->last_step()) slowest = &progress;
+  }
+  if (slowest == nullptr) return;
+  report.phase_seconds = slowest->phase_seconds(now_ns);
+  report.first_step = slowest->first_step();
+  report.last_step = slowest->last_step();
+  if (report.first_step >= 0) report.first_step_at = instant(slowest->first_step_ns());
+  if (report.last_step >= 0) report.last_step_at = instant(slowest->last_step_ns());
+}
+
+}  // namespace pelton::launch

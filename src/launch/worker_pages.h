@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// The heartbeat pages of this pod's workers: made before a worker starts, read while it runs, and
+// told in the pod's report.
+#pragma once
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "decide/recovery/records.h"
+#include "launch/follower.h"
+#include "launch/progress.h"
+#include "world/world.h"
+
+namespace pelton::launch {
+
+class WorkerPages {
+ public:
+  /// `directory` should be in memory. `world` must outlive it.
+  WorkerPages(world::World& world, std::string directory)
+      : world_(world), directory_(std::move(directory)) {}
+
+  /// A new page; its path, which the worker is told. `rank`: as it stands in the page.
+  base::Result<std::string> make(WorkerId worker, int rank);
+  /// The page of a worker that a predecessor started. Without one there is no progress to see.
+  void open(WorkerId worker, int rank);
+  void remove(WorkerId worker);
+  bool empty() const { return pages_.empty(); }
+
+  /// Reads what is new; whether there was anything.
+  bool read();
+  bool read(WorkerId worker);
+  /// The exception that it left, where it did.
+  std::optional<LastWords> last_words(WorkerId worker);
+  /// Whether each of these is in its first step, or beyond.
+  bool do_all_step(const std::vector<WorkerId>& workers) const;
+  /// Adds to the report of this generation what its pages say.
+  void complete(decide::recovery::PodReport& report) const;
+
+ private:
+  struct Page {
+    std::string path;
+    std::unique_ptr<world::MappedFile> bytes;
+    PageReader reader;
+    Progress progress;
+  };
+  void add(WorkerId worker, int rank, std::string path);
+  bool read(Page& page);
+  std::string path_of(WorkerId worker) const;
+
+  world::World& world_;
+  std::string directory_;
+  std::map<WorkerId, Page> pages_;
+  std::vector<Beat> beats_;  ///< kept for its memory
+};
+
+}  // namespace pelton::launch
