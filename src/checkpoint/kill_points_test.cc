@@ -114,7 +114,7 @@ void KillPoints::restore(bool is_damaged) {
     targets.push_back({{tensors()[i], whole(tensors()[i])}, loaded[i].data()});
   }
   std::unique_ptr<base::Result<Restored>> result;
-  restore_newest(*writer.place, targets,
+  restore_newest(*writer.place, targets, true,
                  [&](auto r) { result = std::make_unique<base::Result<Restored>>(std::move(r)); });
   wait([&] { return result || !writer.process->is_alive(); });
   if (!result) return;

@@ -105,8 +105,8 @@ namespace {
 /// From the newest commit back, until one is intact.
 class Restore : public std::enable_shared_from_this<Restore> {
  public:
-  Restore(const Place& place, std::vector<Target> targets, RestoreDone done)
-      : place_(place), targets_(std::move(targets)), done_(std::move(done)) {}
+  Restore(const Place& place, std::vector<Target> targets, bool is_alone, RestoreDone done)
+      : place_(place), targets_(std::move(targets)), is_alone_(is_alone), done_(std::move(done)) {}
 
   void start() {
     const auto state = place_.log.read();
@@ -154,13 +154,20 @@ class Restore : public std::enable_shared_from_this<Restore> {
           return record;
         },
         [self = shared_from_this()](const auto& state) {
-          state.ok() ? self->start() : self->done_(state.error());
+          if (!state.ok()) return self->done_(state.error());
+          self->is_alone_ ? self->start() : self->give_up();
         });
   }
 
   void give_up() {
     if (restored_.passed_over.empty()) {
       return done_(base::not_found(place_.directory + ": nothing is committed there"));
+    }
+    if (!is_alone_) {
+      return done_(base::Status(base::Code::DataLoss,
+                                restored_.passed_over.front() +
+                                    ": it is not used any more; start the job's ranks again, and "
+                                    "they take the one before it"));
     }
     done_(base::Status(base::Code::DataLoss,
                        fmt::format("{}: no checkpoint there is intact; the newest: {}",
@@ -169,14 +176,16 @@ class Restore : public std::enable_shared_from_this<Restore> {
 
   Place place_;
   std::vector<Target> targets_;
+  bool is_alone_;
   RestoreDone done_;
   Restored restored_;
 };
 
 }  // namespace
 
-void restore_newest(const Place& place, std::vector<Target> targets, RestoreDone done) {
-  std::make_shared<Restore>(place, std::move(targets), std::move(done))->start();
+void restore_newest(const Place& place, std::vector<Target> targets, bool is_alone,
+                    RestoreDone done) {
+  std::make_shared<Restore>(place, std::move(targets), is_alone, std::move(done))->start();
 }
 
 }  // namespace pelton::checkpoint

@@ -21,7 +21,7 @@ class StepReader {
   const std::vector<decide::checkpoint::Manifest>& manifests() const { return manifests_; }
 
   /// Fills `to`, which holds wanted.box in row order, with verified bytes only: after an error what
-  /// it holds is undefined. InvalidArgument and NotFound name the tensor (plan_reads); DataLoss
+  /// it holds is undefined. InvalidArgument names the tensor (plan_reads); DataLoss
   /// names tensor, file and place: no tier has these bytes intact.
   base::Status read(const decide::checkpoint::Wanted& wanted, char* to);
 
@@ -56,9 +56,12 @@ struct Restored {
 using RestoreDone = std::function<void(base::Result<Restored>)>;
 
 /// Loads the newest committed step that is intact; those that are not are dropped in the log with
-/// the reason. For an attempt of one process, which has begun (begin_attempt). NotFound: nothing is
-/// committed. DataLoss: something is, and none of it is intact. InvalidArgument, NotFound naming a
-/// tensor: what is asked for is not what the newest holds; nothing is dropped.
-void restore_newest(const Place& place, std::vector<Target> targets, RestoreDone done);
+/// the reason. The attempt has begun (begin_attempt), so all of its ranks find the same. With
+/// `is_alone` false one that is damaged is dropped and told as DataLoss: peers may have loaded it,
+/// so only the next attempt takes the one before it. NotFound: nothing is committed. DataLoss:
+/// something is, and none of it is intact. InvalidArgument names
+/// the tensor: what is asked for is not what the newest holds; nothing is dropped.
+void restore_newest(const Place& place, std::vector<Target> targets, bool is_alone,
+                    RestoreDone done);
 
 }  // namespace pelton::checkpoint

@@ -5,6 +5,8 @@
 Each NAME.patch beside this file changes one source below src/ and begins with lines that say
   Scenario: scenarios/x.yaml      what finds it
   Seeds: 20                       within so many seeds, from 1 on; the sources as they are pass them
+or, where the simulation is a unit test of its own (build/dev; not counted among the unit tests then),
+  Test: KillPointsTest.*          what finds it, a filter of GoogleTest
 The source is patched in a copy, compiled as build/release does, and linked before the libraries, so
 that it takes the place of the good one: one file is compiled per bug, and nothing else is touched.
 
@@ -30,8 +32,11 @@ class Patch:
     def __init__(self, path):
         self.path, self.name = path, path.stem
         text = path.read_text()
-        self.scenario = re.search(r"^Scenario: (\S+)$", text, re.M).group(1)
-        self.seeds = int(re.search(r"^Seeds: (\d+)$", text, re.M).group(1))
+        test = re.search(r"^Test: (\S+)$", text, re.M)
+        self.test = test and test.group(1)
+        if not self.test:
+            self.scenario = re.search(r"^Scenario: (\S+)$", text, re.M).group(1)
+            self.seeds = int(re.search(r"^Seeds: (\d+)$", text, re.M).group(1))
         self.source = re.search(r"^\+\+\+ b/(src/\S+\.cc)$", text, re.M).group(1)
         self.folder = self.source.split("/")[1]
         self.directory = ROOT / "build" / "planted" / self.name
@@ -95,6 +100,8 @@ def first_found(program, patch, seeds):
 
 def check_simulation(patch):
     """Whether it is as expected, and what there is to say."""
+    if patch.test:
+        return check_test(patch)
     found = first_found(build_with(patch, "release", "pelton"), patch, range(1, patch.seeds + 1))
     if not found:
         return False, f"{patch.seeds} seeds of {patch.scenario} did not find it"
@@ -105,9 +112,21 @@ def check_simulation(patch):
     return True, f"found by seed {seed} of {patch.scenario}: {what[:200]}"
 
 
+def check_test(patch):
+    """As check_simulation(), for a simulation that is a test; that it passes without, ctest tells."""
+    program = build_with(patch, "dev", f"{patch.folder}_test")
+    done = subprocess.run([program, "--gtest_brief=1", f"--gtest_filter={patch.test}"], cwd=ROOT,
+                          capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=600)
+    if done.returncode == 0:
+        return False, f"{patch.test} did not find it"
+    what = re.search(r"^(seed .*)$", done.stdout, re.M)
+    return True, f"found by {patch.test}: {what.group(1)[:200] if what else done.stdout[-300:]}"
+
+
 def check_unit_tests(patch):
     program = build_with(patch, "dev", f"{patch.folder}_test")
-    done = subprocess.run([program, "--gtest_brief=1"], cwd=ROOT, capture_output=True, text=True,
+    others = [f"--gtest_filter=-{patch.test}"] if patch.test else []
+    done = subprocess.run([program, "--gtest_brief=1", *others], cwd=ROOT, capture_output=True, text=True,
                           stdin=subprocess.DEVNULL)
     if done.returncode != 0:
         failed = re.findall(r"^\[  FAILED  \] (\S+)", done.stdout, re.M)

@@ -64,7 +64,7 @@ base::Result<std::vector<Read>> plan_reads(const Wanted& wanted,
     }
   }
   if (!is_known) {
-    return base::not_found(
+    return base::invalid_argument(
         fmt::format("tensor {}: the checkpoint has no tensor of that name", wanted.tensor.name));
   }
   std::vector<Read> reads;

@@ -43,9 +43,9 @@ struct Wanted {
   Box box;
 };
 
-/// The slices that make up what is wanted. NotFound: the checkpoint has no tensor of that name;
-/// InvalidArgument names the tensor: another type or shape, or a part that no slice here covers.
-/// The holders are of one version.
+/// The slices that make up what is wanted. InvalidArgument names the tensor: there is none of that
+/// name, or it has another type or shape, or a part that no slice here covers. The holders are of
+/// one version.
 base::Result<std::vector<Read>> plan_reads(const Wanted& wanted,
                                            const std::vector<Holder>& holders);
 

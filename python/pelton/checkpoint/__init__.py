@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints that survive a crash at any moment: state in, state out, on any number of ranks.
+
+  checkpointer = Checkpointer("/data/checkpoints")
+  state, extra = checkpointer.restore(state) or (state, {"position": 0})
+  for step in …:
+    …
+    checkpointer.save(step, state, extra={"position": position})
+  checkpointer.wait()
+
+A state is a tree (dicts, lists, tuples, named tuples) of numpy or JAX arrays and
+numbers. Arrays that every rank has whole are cut into one share per rank; a JAX array that is
+sharded over processes, or a `Slice`, is saved as each rank has it. A save stalls for one copy.
+
+Rank, world size and the attempt come from the environment of `pelton run` or torchrun, or by
+argument. Made once per process, after a fork; used from one thread at a time.
+"""
+
+import json
+import math
+import os
+import uuid
+
+from . import _library, _trees
+from ._library import Damaged, Error, Failed, Refused
+from ._trees import Slice
+
+__all__ = ["Checkpointer", "Damaged", "Error", "Failed", "Refused", "Slice"]
+
+
+class Checkpointer:
+  """The checkpoints of one job in one directory, which all of its ranks see."""
+
+  def __init__(self, directory, *, every=1, keep=2, job=None, run=None, generation=None, rank=None,
+               world_size=None):
+    """Begins an attempt: whatever an earlier one still writes does not count any more.
+
+    every: save() does nothing at other steps. keep: how many committed checkpoints stay.
+    job: a directory belongs to one job; default PELTON_JOB_UID, else "".
+    run, generation: of two attempts the later is right; default PELTON_JOB_UID or
+    TORCHELASTIC_RUN_ID, and PELTON_GENERATION or TORCHELASTIC_RESTART_COUNT. One process alone needs
+    neither; several started by hand must be told the same ones, new at each start.
+
+    Raises Refused (another job's directory, fenced by a later attempt), Failed (the disk), and
+    ValueError.
+    """
+    env = os.environ
+    rank = int(env.get("RANK", 0)) if rank is None else rank
+    world_size = int(env.get("WORLD_SIZE", 1)) if world_size is None else world_size
+    if run is None:
+      named = env.get("TORCHELASTIC_RUN_ID")
+      run = env.get("PELTON_JOB_UID") or (named if named != "none" else None)
+    if generation is None:
+      generation = env.get("PELTON_GENERATION") or env.get("TORCHELASTIC_RESTART_COUNT")
+    if run is None or generation is None:
+      if world_size > 1:
+        raise ValueError(f"{world_size} ranks must know which attempt they are: pass run= and "
+                         "generation=, the same at all ranks and new at each start")
+      run, generation = str(uuid.uuid4()), 0
+    if every < 1:
+      raise ValueError("every: must be at least 1")
+    self.every = every
+    self.rank, self.world_size = rank, world_size
+    job = env.get("PELTON_JOB_UID", "") if job is None else job
+    self._handle = _library.open({
+        "directory": os.path.abspath(directory), "job": job, "run": run,
+        "generation": int(generation), "writer": rank, "writers": world_size, "keep": keep})
+
+  def save(self, step, state, extra=None):
+    """Copies this rank's part of the state, which may be changed at once after; returns whether it
+    was due. It is written, and committed with the last rank's part, in the background.
+
+    extra: what JSON holds; this rank's own (RNG state, place in the data).
+    Raises what went wrong with an earlier save, once; the state is saved no more then. Training can
+    go on.
+    """
+    if step % self.every:
+      return False
+    what, arrays = self._described(state)
+    what.update(step=step, extra=json.dumps(extra))
+    _library.save(self._handle, what, [array.ctypes.data for array in arrays])
+    return True
+
+  def prepare(self, state):
+    """Makes the buffers, so that the first save stalls no longer than the others."""
+    _library.prepare(self._handle, self._described(state)[0])
+
+  def restore(self, template):
+    """Returns (state, extra) of the newest committed checkpoint; None where there is none.
+
+    The state has the template's structure, types, shapes and shardings; a numpy array of the
+    template is filled in place, so it should be warm. `extra` is this rank's, or rank 0's where there
+    were fewer ranks; all of them, and the step, are in `self.restored`.
+
+    Raises Damaged (see there), ValueError naming the tensor that the checkpoint has not, or not so,
+    and Refused for a newer format.
+    """
+    leaves = _trees.wanted(template)
+    targets = [dict(leaf.tensor, offset=leaf.offset, extent=leaf.extent) for leaf in leaves]
+    answer = _library.restore(self._handle, targets, [leaf.array.ctypes.data for leaf in leaves])
+    if answer is None:
+      return None
+    answer["extras"] = [json.loads(extra or "null") for extra in answer["extras"]]
+    self.restored = answer
+    extras = answer["extras"]
+    return _trees.rebuilt(template, leaves), extras[self.rank if self.rank < len(extras) else 0]
+
+  def wait(self):
+    """Blocks until this rank's saves are durable; raises what went wrong with one of them."""
+    _library.wait(self._handle)
+
+  def newest(self):
+    """The newest committed step; None where there is none."""
+    step = _library.newest(self._handle)
+    return None if step < 0 else step
+
+  def close(self):
+    """Waits for the saves, quietly, and ends. Further calls fail."""
+    if self._handle:
+      _library.close(self._handle)
+    self._handle = None
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *_):
+    self.close()
+
+  def __del__(self):
+    if getattr(self, "_handle", None):
+      self.close()
+
+  def _described(self, state):
+    tensors, slices, arrays = [], [], []
+    for turn, leaf in enumerate(_trees.held(state)):
+      tensors.append(leaf.tensor)
+      for offset, array in leaf.shares(self.rank, self.world_size, turn):
+        slices.append({"tensor": turn, "offset": list(offset), "extent": list(array.shape)})
+        arrays.append(array)
+    assert all(array.flags.c_contiguous for array in arrays)
+    return {"tensors": tensors, "slices": slices}, arrays
+
+
+def size_of(state):
+  """Bytes of a state, as all ranks together hold it."""
+  return sum(leaf.tensor["itemBytes"] * math.prod(leaf.tensor["shape"])
+             for leaf in _trees.held(state))

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""libpelton_checkpoint.so by ctypes; its header, pelton_checkpoint.h, says what each call means."""
+
+import ctypes
+import json
+import os
+import pathlib
+
+
+class Error(Exception):
+  """Of a checkpoint; the message names the file or tensor, and what to do."""
+
+
+class Refused(Error):
+  """The directory is another job's, a later attempt has begun, or the format is newer."""
+
+
+class Damaged(Error):
+  """Bytes are not what was written. With several ranks, the checkpoint has been dropped: end, and
+  the next attempt takes the one before it. With one, none there is intact."""
+
+
+class Failed(Error, OSError):
+  """The disk: full, read-only, gone."""
+
+
+_OK, _INVALID, _NONE, _REFUSED, _DAMAGED = range(5)
+_ERRORS = {_INVALID: ValueError, _REFUSED: Refused, _DAMAGED: Damaged}
+_NAME = "libpelton_checkpoint.so"
+
+
+def _path():
+  named = os.environ.get("PELTON_CHECKPOINT_LIBRARY")
+  if named:
+    return named
+  here = pathlib.Path(__file__).resolve()
+  for path in (here.parent / _NAME, here.parents[3] / "build/release" / _NAME):
+    if path.exists():
+      return str(path)
+  return _NAME  # where the linker looks
+
+
+def _load():
+  library = ctypes.CDLL(_path())
+  library.pelton_checkpoint_error.restype = ctypes.c_char_p
+  pointer, text = ctypes.c_void_p, ctypes.c_char_p
+  for name, arguments in {
+      "open": [text, ctypes.POINTER(pointer)], "save": [pointer, text, pointer],
+      "prepare": [pointer, text], "wait": [pointer],
+      "newest": [pointer, ctypes.POINTER(ctypes.c_int64)],
+      "restore": [pointer, text, pointer, ctypes.POINTER(text)], "close": [pointer]}.items():
+    function = getattr(library, "pelton_checkpoint_" + name)
+    function.argtypes = arguments
+    function.restype = None if name == "close" else ctypes.c_int
+  return library
+
+
+_library = None
+
+
+def _call(name, *arguments):
+  code = getattr(_library, "pelton_checkpoint_" + name)(*arguments)
+  if code not in (_OK, _NONE):
+    raise _ERRORS.get(code, Failed)(_library.pelton_checkpoint_error().decode())
+  return code
+
+
+def _text(what):
+  return json.dumps(what).encode()
+
+
+def _addresses(pointers):
+  return (ctypes.c_void_p * len(pointers))(*pointers)
+
+
+def open(options):
+  global _library
+  _library = _library or _load()
+  handle = ctypes.c_void_p()
+  _call("open", _text(options), ctypes.byref(handle))
+  return handle
+
+
+def save(handle, what, pointers):
+  _call("save", handle, _text(what), _addresses(pointers))
+
+
+def prepare(handle, what):
+  _call("prepare", handle, _text(what))
+
+
+def wait(handle):
+  _call("wait", handle)
+
+
+def newest(handle):
+  step = ctypes.c_int64()
+  _call("newest", handle, ctypes.byref(step))
+  return step.value
+
+
+def restore(handle, targets, pointers):
+  """What was loaded; None where nothing is committed."""
+  answer = ctypes.c_char_p()
+  code = _call("restore", handle, _text({"targets": targets}), _addresses(pointers),
+               ctypes.byref(answer))
+  return None if code == _NONE else json.loads(answer.value)
+
+
+def close(handle):
+  _library.pelton_checkpoint_close(handle)
