@@ -16,7 +16,7 @@ import unittest
 
 import numpy as np
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "python"))
 from pelton import checkpoint  # noqa: E402  (found by the line above)
 
 SHAPES = {"w": (301, 517), "b": (7,), "big": (3 << 18, 2)}

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a checkpoint costs: the stall of a save, the durable write, the restore; peers beside it.
+
+One process, one tree of 8 float32 arrays. By turns, in one run on one machine:
+  stall    save() until it returns, the first one (after prepare) included, beside numpy's memcpy of
+           the same arrays into memory that is there, on one thread as well
+  write    save() and wait(), beside O_DIRECT writes of as many bytes (2 under way, as ours), synced
+           likewise, and numpy.savez with fsync
+  restore  into arrays that are there, from the disk (saving leaves nothing in the page cache), beside
+           memcpy, and numpy.load (from the page cache)
+"""
+
+import ctypes
+import mmap
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+CACHE = pathlib.Path(os.environ.get("PELTON_CACHE", os.path.expanduser("~/.cache/pelton")))
+PYTHON = CACHE / "venvs/jax/bin/python"
+TRIALS = 20
+MIB = int(os.environ.get("PELTON_BENCH_MIB", 256))
+
+
+def main():
+  import numpy as np
+  sys.path.insert(0, str(ROOT / "python"))
+  from pelton import checkpoint
+
+  total = MIB << 20
+  state = {f"a{i}": np.random.default_rng(i).random(total // 32, np.float32) for i in range(8)}
+  target = {name: np.ones_like(array) for name, array in state.items()}
+  copies = {name: np.ones_like(array) for name, array in state.items()}
+  rows = {}
+
+  def timed(name, fn):
+    begin = time.perf_counter()
+    fn()
+    rows.setdefault(name, []).append(time.perf_counter() - begin)
+
+  def copy():
+    for name, array in state.items():
+      ctypes.memmove(copies[name].ctypes.data, array.ctypes.data, array.nbytes)
+
+  block = mmap.mmap(-1, 8 << 20)
+  block.write(os.urandom(1 << 20) * 8)
+
+  def direct(directory):
+    path = os.path.join(directory, "direct")
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_DIRECT)
+
+    def half(first):
+      for at in range(first * len(block), total, 2 * len(block)):
+        os.pwrite(fd, memoryview(block), at)
+
+    threads = [threading.Thread(target=half, args=(i,)) for i in range(2)]
+    for thread in threads:
+      thread.start()
+    for thread in threads:
+      thread.join()
+    os.fsync(fd)
+    os.close(fd)
+    os.unlink(path)
+
+  def savez(directory):
+    with open(os.path.join(directory, "peer.npz"), "wb") as file:
+      np.savez(file, **state)
+      file.flush()
+      os.fsync(file.fileno())
+
+  def load(directory):
+    with np.load(os.path.join(directory, "peer.npz")) as file:
+      for name in state:
+        copies[name][:] = file[name]
+
+  directory = tempfile.mkdtemp(dir=ROOT / "build")
+  try:
+    checkpointer = checkpoint.Checkpointer(os.path.join(directory, "ours"))
+    checkpointer.prepare(state)
+    for step in range(TRIALS):
+      timed("memcpy", copy)
+      begin = time.perf_counter()
+      timed("save: stall", lambda: checkpointer.save(step, state))
+      checkpointer.wait()
+      rows.setdefault("save: durable", []).append(time.perf_counter() - begin)
+      timed("O_DIRECT limit", lambda: direct(directory))
+      timed("numpy.savez, fsync", lambda: savez(directory))
+      timed("memcpy again", copy)
+      timed("restore", lambda: checkpointer.restore(target))
+      timed("numpy.load", lambda: load(directory))
+    assert all((target[name] == state[name]).all() for name in state)
+    checkpointer.close()
+  finally:
+    shutil.rmtree(directory)
+
+  print(f"{MIB} MiB, {TRIALS} trials\n\n| | median ms | p95 ms | GB/s | ratio |\n|---|---:|---:|---:|---|")
+  beside = {"save: stall": "memcpy", "save: durable": "O_DIRECT limit", "restore": "memcpy again",
+            "numpy.savez, fsync": "O_DIRECT limit", "numpy.load": "memcpy again"}
+  for name, times in rows.items():
+    median = statistics.median(times)
+    ratio = ""
+    if peer := beside.get(name):
+      # Of the same minute: trial by trial.
+      ratio = statistics.median(p / t for p, t in zip(rows[peer], times))
+      ratio = f"{ratio:.2f} of {peer}"
+    print(f"| {name} | {median * 1e3:.1f} | {sorted(times)[int(len(times) * 0.95) - 1] * 1e3:.1f} "
+          f"| {total / median / 1e9:.2f} | {ratio} |")
+
+
+if __name__ == "__main__":
+  if sys.argv[1:] == ["measure"]:
+    main()
+  else:
+    subprocess.run(["ninja", "-C", ROOT / "build/release", "pelton_checkpoint_abi"], check=True,
+                   stdout=subprocess.DEVNULL)
+    sys.exit(subprocess.run([PYTHON, "-B", __file__, "measure"]).returncode)
