@@ -33,7 +33,8 @@ struct LogFile::Append : std::enable_shared_from_this<LogFile::Append> {
   }
 
   void write(int64_t number, const Record& record) {
-    const std::string temporary = log_.directory_ + "/." + log_.name_ + ".new";
+    const std::string temporary =
+        fmt::format("{}/.{}-{}.new", log_.directory_, log_.name_, ++*log_.count_);
     const std::string path = log_.directory_ + "/" + record_name(number);
     // A file of its own each time: one that has been linked is a record already.
     base::Status status =

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The log of a checkpoint directory (decide/checkpoint/log.h) as files: DIRECTORY/log/.
 #pragma once
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -38,6 +39,8 @@ class LogFile {
   world::Files& files_;
   std::string directory_;
   std::string name_;
+  /// Of temporary files: several appends may be under way; copies of this count together.
+  std::shared_ptr<uint64_t> count_ = std::make_shared<uint64_t>(0);
 };
 
 }  // namespace pelton::checkpoint
