@@ -35,9 +35,12 @@ from pelton import _scan, _worker
 
 PR_SET_PDEATHSIG = 1
 CANNOT_PARK = 3
-# Imported besides by every JAX program before its first step, but only when they are used.
+# Imported besides by every program before its first step, but only when they are used.
 ALSO = {"jax": ("jax.numpy", "jax._src.distributed", "jax.experimental.multihost_utils",
-                "jax.experimental.serialize_executable", "pelton.jax")}
+                "jax.experimental.serialize_executable", "pelton.jax"),
+        # The first optimizer imports torch._dynamo, which takes as long as torch itself.
+        "torch": ("torch.distributed", "torch._dynamo", "torch.profiler._cupti_monitor",
+                  "torch.utils.serialization.config", "pelton.torch")}
 
 
 class CannotPark(Exception):
@@ -259,6 +262,9 @@ class Parent:
     if os.environ.get("PELTON_COORDINATOR") and "jax" in sys.modules:
       from pelton import jax  # pylint: disable=import-outside-toplevel
       jax.install()
+    if "pelton.torch" in sys.modules:
+      from pelton import torch  # pylint: disable=import-outside-toplevel
+      torch.install()
     return lambda: _worker.run(argv, module)
 
   @staticmethod

@@ -347,7 +347,8 @@ class WhatCannotBeForkedIsRefused(Workshop):
         raise SystemExit('run')
         """)
     parent = self.park("script.py", env={**ENV, "PYTHONPATH": f"{PACKAGE}:{self.here}/site"})
-    self.assertEqual(parent.ready["modules"], ["torch.nn", "torch", "torch.utils", "flax"])
+    self.assertEqual(parent.ready["modules"], ["torch.nn", "torch", "torch.utils", "flax",
+                                              "pelton.torch"])
 
 
   def test_that_variables_which_the_script_sets_before_an_import_are_there_for_it(self):

@@ -69,11 +69,15 @@ need_jax() { need_venv jax examples/train-gpt/requirements.txt; }
 need_api_clients() { need_venv api-clients tests/oracle/requirements.txt; }
 need_goodput() { need_venv goodput tests/oracle/goodput-requirements.txt; }
 need_kubectl() { need_venv kubectl tools/dev/kubectl-requirements.txt; }
+# 4.7 GB: only what is about PyTorch asks for it.
+need_torch() { need_venv torch examples/recipes/torch-requirements.txt; }
 
 verb_setup() {
+  [[ ${1:-} == "" || $1 == torch ]] || die "./dev setup knows only the addition 'torch', not '$1'."
   need_packages build run test all format bench
   need_kubectl
   need_api_clients
   need_jax
+  if [[ ${1:-} == torch ]]; then need_torch; fi
   say "All that ./dev needs is installed."
 }

@@ -5,7 +5,8 @@
 set -euo pipefail
 python=${PELTON_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pelton}/venvs/$1/bin/python
 if [[ ! -x $python ]]; then
-  echo "SKIPPED: there is no virtual environment '$1': run ./dev setup"
+  only=$([[ $1 != torch ]] || echo " torch")
+  echo "SKIPPED: there is no virtual environment '$1': run ./dev setup$only"
   exit 77
 fi
 shift
