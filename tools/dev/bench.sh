@@ -13,6 +13,7 @@ verb_bench() {
     say "== $script"
     # It says itself that it is skipped where its peer cannot be built.
     if [[ $script == bench/api.py ]]; then need_oracle || true; fi
+    if [[ $script == bench/restart-torch.py ]]; then need_torch; fi
     if [[ $script == *.py ]]; then /usr/bin/python3 -B "$script"; else bash "$script"; fi
   done
   ((ran > 0)) || die "there is no benchmark${only:+ whose name contains '$only'} below bench/."
