@@ -119,6 +119,18 @@ ResourceInfo definitions() {
   return info;
 }
 
+void add_our_own(std::vector<ResourceInfo>& all) {
+  all.push_back(make("pelton.dev", "v1alpha1", "GangBinding", "gangbindings", "gangbinding", {},
+                     "dev.pelton.v1alpha1.GangBinding"));
+  all.back().verbs = kCreate;
+  all.back().is_virtual = true;
+
+  all.push_back(make("pelton.dev", "v1alpha1", "RecoveryPolicy", "recoverypolicies",
+                     "recoverypolicy", {}, "dev.pelton.v1alpha1.RecoveryPolicy"));
+  all.back().subresources = kPolicyParts;
+  all.back().has_generation = true;
+}
+
 std::vector<ResourceInfo> builtin_resources() {
   std::vector<ResourceInfo> all;
   all.push_back(core("ConfigMap", "configmaps", "configmap", kCm));
@@ -183,15 +195,7 @@ std::vector<ResourceInfo> builtin_resources() {
     all.back().name_pattern = "path";
   }
 
-  all.push_back(make("pelton.dev", "v1alpha1", "GangBinding", "gangbindings", "gangbinding", {},
-                     "dev.pelton.v1alpha1.GangBinding"));
-  all.back().verbs = kCreate;
-  all.back().is_virtual = true;
-
-  all.push_back(make("pelton.dev", "v1alpha1", "RecoveryPolicy", "recoverypolicies",
-                     "recoverypolicy", {}, "dev.pelton.v1alpha1.RecoveryPolicy"));
-  all.back().subresources = kPolicyParts;
-  all.back().has_generation = true;
+  add_our_own(all);
   return all;
 }
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// `pelton explain pod NAME`: the scheduler's own decision, told for one pod.
+// `pelton explain pod NAME`: the scheduler's own decision, told for one pod; `pelton explain job
+// NAME`: that of the recovery controller, told for one JobSet.
 #include <fmt/format.h>
 
 #include <map>
 
 #include "cli/admin_client.h"
 #include "cli/blocking.h"
+#include "cli/explain_job.h"
 #include "cli/live_names.h"
 #include "cli/options.h"
 #include "cli/verbs.h"
@@ -33,9 +35,10 @@ struct Observed {
   }
 };
 
-base::Result<Observed> observe(os::OsWorld& os, AdminClient& admin) {
+base::Result<Observed> observe(os::OsWorld& os, AdminClient& admin,
+                               std::initializer_list<const char*> kinds) {
   Observed observed;
-  for (const char* kind : {"Node", "Pod", "Job", "JobSet", "Namespace"}) {
+  for (const char* kind : kinds) {
     List list =
         await<List>(os, [&](auto done) { admin.client().list(kind, "", {}, std::move(done)); });
     if (!list.ok()) return std::move(list).status().with(fmt::format("listing {}s", kind));
@@ -51,28 +54,44 @@ struct ExplainOptions {
   std::string output;
 };
 
-base::Status explain(const ExplainOptions& chosen) {
-  if (chosen.kind != "pod" && chosen.kind != "pods" && chosen.kind != "po") {
-    return base::invalid_argument(
-        fmt::format("\"{}\" cannot be explained; what can: pod", chosen.kind));
-  }
-  PELTON_ASSIGN(auto os, os::make_world({.log_level = base::Severity::Warning}));
-  PELTON_ASSIGN(auto admin, AdminClient::make(os->world(), data_directory(chosen.data_dir)));
-  PELTON_ASSIGN(const Observed observed, observe(*os, *admin));
+base::Status explain_pod(const ExplainOptions& chosen, os::OsWorld& os, AdminClient& admin) {
+  PELTON_ASSIGN(const Observed observed,
+                observe(os, admin, {"Node", "Pod", "Job", "JobSet", "Namespace"}));
   PELTON_ASSIGN(const placement::PodExplanation explanation,
                 placement::explain_pod(observed.world(), chosen.namespace_name, chosen.name));
   if (chosen.output == "json") {
     fmt::print("{}\n", explanation.to_json().dump(2));
-  } else {
-    fmt::print("pod {}/{}: {}\n", explanation.namespace_name, explanation.pod_name,
-               explanation.message);
-    const char* lead = "what would help: ";
-    for (const placement::Suggestion& suggestion : explanation.suggestions) {
-      fmt::print("{}{}\n", lead, suggestion.to_string());
-      lead = "             or: ";
-    }
+    return base::ok();
+  }
+  fmt::print("pod {}/{}: {}\n", explanation.namespace_name, explanation.pod_name,
+             explanation.message);
+  const char* lead = "what would help: ";
+  for (const placement::Suggestion& suggestion : explanation.suggestions) {
+    fmt::print("{}{}\n", lead, suggestion.to_string());
+    lead = "             or: ";
   }
   return base::ok();
+}
+
+base::Status explain_jobset(const ExplainOptions& chosen, os::OsWorld& os, AdminClient& admin) {
+  PELTON_ASSIGN(Observed observed, observe(os, admin, {"JobSet", "Pod", "RecoveryPolicy"}));
+  PELTON_ASSIGN(const base::Json job,
+                explain_job(observed.kinds["JobSet"], observed.kinds["RecoveryPolicy"],
+                            observed.kinds["Pod"], chosen.namespace_name, chosen.name));
+  fmt::print("{}", chosen.output == "json" ? job.dump(2) + "\n" : job_text(job));
+  return base::ok();
+}
+
+base::Status explain(const ExplainOptions& chosen) {
+  const bool is_pod = chosen.kind == "pod" || chosen.kind == "pods" || chosen.kind == "po";
+  const bool is_job = chosen.kind == "job" || chosen.kind == "jobset" || chosen.kind == "jobsets";
+  if (!is_pod && !is_job) {
+    return base::invalid_argument(
+        fmt::format("\"{}\" cannot be explained; what can: pod, job", chosen.kind));
+  }
+  PELTON_ASSIGN(auto os, os::make_world({.log_level = base::Severity::Warning}));
+  PELTON_ASSIGN(auto admin, AdminClient::make(os->world(), data_directory(chosen.data_dir)));
+  return is_pod ? explain_pod(chosen, *os, *admin) : explain_jobset(chosen, *os, *admin);
 }
 
 }  // namespace
@@ -82,10 +101,12 @@ int run_explain(int argc, char** argv) {
   Options options(
       "pelton explain",
       "Says why a pod is pending (the first binding constraint, with numbers) and the smallest "
-      "changes that would help, or where it is.",
+      "changes that would help, or where it is; or of a job with a RecoveryPolicy: its generation, "
+      "its members, and the last decision with the price of each rung.",
       "  pelton explain pod train-workers-0-0-abcde\n"
-      "  pelton explain pod web -n shop -o json\n");
-  options.positional("kind", chosen.kind, "pod", Values::one_of({"pod"}));
+      "  pelton explain pod web -n shop -o json\n"
+      "  pelton explain job train\n");
+  options.positional("kind", chosen.kind, "pod or job", Values::one_of({"pod", "job"}));
   options.positional("name", chosen.name, "its name",
                      live_names("Pod", chosen.data_dir, chosen.namespace_name));
   options.text("-n,--namespace", chosen.namespace_name, "its namespace",
