@@ -57,14 +57,16 @@ def environment():
 
 
 class Lines:
-  """Lines of a stream, each with the time at which it came."""
+  """Lines of a stream, each with the time at which it came; and the pids that they tell."""
 
   def __init__(self, stream):
-    self.queue = queue.SimpleQueue()
+    self.queue, self.pids = queue.SimpleQueue(), {}
     threading.Thread(target=self.read, args=(stream,), daemon=True).start()
 
   def read(self, stream):
     for line in stream:
+      if told := re.match(r"rank=(\d+) pid=(\d+)", line):
+        self.pids[int(told[1])] = int(told[2])
       self.queue.put((time.monotonic(), line))
     self.queue.put((time.monotonic(), None))
 
@@ -89,9 +91,8 @@ class Launched:
 
   def kill(self, rank):
     """Kills a rank; returns when."""
-    pid = ranks_below(self.process.pid)[rank]
     at = time.monotonic()
-    os.kill(pid, signal.SIGKILL)
+    os.kill(self.lines.pids[rank], signal.SIGKILL)
     return at
 
   def close(self):
@@ -99,35 +100,8 @@ class Launched:
     try:
       self.process.wait(10)
     except subprocess.TimeoutExpired:
-      for pid in ranks_below(self.process.pid).values():
-        os.kill(pid, signal.SIGKILL)
       self.process.kill()
       self.process.wait()
-
-
-def ranks_below(launcher):
-  """Returns the pids of the workers among the launcher's descendants, by the rank they were told."""
-  parents, ranks = {}, {}
-  for entry in filter(str.isdigit, os.listdir("/proc")):
-    try:
-      with open(f"/proc/{entry}/stat", encoding="utf-8") as file:
-        parents[int(entry)] = int(file.read().rpartition(")")[2].split()[1])
-    except OSError:
-      pass
-  for pid in parents:
-    above = [pid]
-    while above[-1] in parents and above[-1] != launcher:
-      above.append(parents[above[-1]])
-    if above[-1] != launcher or pid == launcher:
-      continue
-    try:
-      with open(f"/proc/{pid}/environ", "rb") as file:
-        rank = re.search(rb"(?:^|\0)RANK=(\d+)", file.read())
-    except OSError:
-      continue
-    if rank:
-      ranks.setdefault(int(rank[1]), pid)
-  return ranks
 
 
 class Forked:

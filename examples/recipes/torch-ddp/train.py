@@ -148,6 +148,7 @@ def main():
   batches = iter(DataLoader(
       text, num_workers=arguments.data_workers, generator=torch.Generator(),
       batch_sampler=FromPosition(len(text), arguments.batch, rank, world, arguments.seed, step)))
+  print(f"rank={rank} pid={os.getpid()}", flush=True)
   if rank == 0:
     print(f"resume: step={step} world={world}", flush=True)
   began = time.monotonic()
