@@ -123,7 +123,7 @@ class FakeApi {
     const std::string last = path.substr(path.rfind('/') + 1);
     const bool is_collection = last == "pods" || last == "nodes" || last == "services" ||
                                last == "endpointslices" || last == "configmaps" ||
-                               last == "secrets";
+                               last == "secrets" || last == "recoverypolicies";
     if (request.method == "GET" && is_collection) {
       base::Json items = base::Json::array();
       for (const auto& [name, object] : objects_) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/node_agent.h"
 
+#include <algorithm>
 #include <set>
 
 #include "agent/host_facts.h"
@@ -176,7 +177,9 @@ void NodeAgent::adopt_pods() {
 
 std::function<void()> NodeAgent::forgets(const std::string& uid) {
   return [this, uid, alive = std::weak_ptr(alive_)] {
-    if (!alive.expired()) workers_.erase(uid);
+    if (alive.expired()) return;
+    workers_.erase(uid);
+    reconcile_soon();  // somebody may have waited for what it held
   };
 }
 
@@ -224,12 +227,21 @@ void NodeAgent::reconcile() {
   for (const Json* pod : bound) {
     const auto worker = workers_.find(api::uid_of(*pod));
     if (worker == workers_.end()) {
-      admit(*pod);
+      if (!waits_for_devices(*pod)) admit(*pod);
     } else if (!worker->second->is_known_to_api() ||
                client::revision_of(worker->second->pod()) != client::revision_of(*pod)) {
       worker->second->update(*pod);
     }
   }
+}
+
+bool NodeAgent::waits_for_devices(const Json& pod) {
+  const bool is_any_vanishing =
+      std::any_of(workers_.begin(), workers_.end(),
+                  [](const auto& entry) { return entry.second->is_vanishing(); });
+  // Taken here, they are the pod's when it is admitted.
+  return is_any_vanishing && !has_ended(pod) &&
+         !context_->devices.admit(api::uid_of(pod), pod).ok();
 }
 
 void NodeAgent::admit(const Json& pod) {

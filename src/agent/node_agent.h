@@ -61,6 +61,8 @@ class NodeAgent {
   void reconcile_soon();
   void reconcile();
   void admit(const base::Json& pod);
+  /// Whether the pod's devices are held by one that the API has no more and that is being ended.
+  bool waits_for_devices(const base::Json& pod);
   std::function<void()> forgets(const std::string& uid);
   void register_node();
   void push_node_status();

@@ -84,7 +84,7 @@ class NodeAgentTest : public os::RealWorldTest {
   static std::string path_of(const std::string& pod) {
     return "/api/v1/namespaces/default/pods/" + pod;
   }
-  void create_pod(const std::string& name, const std::string& spec) {
+  void create_pod(const std::string& name, const std::string& spec, const Json& labels = {}) {
     auto pod = api::parse_yaml("{apiVersion: v1, kind: Pod}");
     const auto parsed = api::parse_yaml(spec);
     ASSERT_TRUE(parsed.ok()) << parsed.status().to_string();
@@ -92,13 +92,16 @@ class NodeAgentTest : public os::RealWorldTest {
                                        {"namespace", "default"},
                                        {"uid", "uid-" + name},
                                        {"labels", Json::object({{"app", name}})}}));
+    for (const auto& [key, value] : labels.members()) {
+      pod->child("metadata").child("labels").set(key, value);
+    }
     pod->set("spec", *parsed);
     pod->child("spec").set("nodeName", "node-0");
     api_.put(path_of(name), *pod);
   }
   /// One container "main" that runs a shell script.
   void create_script(const std::string& name, const std::string& script,
-                     const std::string& more = "") {
+                     const std::string& more = "", const Json& labels = {}) {
     Json container = Json::object(
         {{"name", "main"}, {"image", "busybox"}, {"command", Json::array({"bash", "-c", script})}});
     const auto extra = api::parse_yaml("{" + more + "}");
@@ -108,7 +111,7 @@ class NodeAgentTest : public os::RealWorldTest {
     spec.erase("container");
     spec.set("containers", Json::array({container}));
     if (!spec.contains("restartPolicy")) spec.set("restartPolicy", "Never");
-    create_pod(name, spec.dump());
+    create_pod(name, spec.dump(), labels);
   }
   const Json& status(const std::string& pod) const { return api_.get(path_of(pod))["status"]; }
   std::string phase(const std::string& pod) const { return status(pod)["phase"].as_string(); }

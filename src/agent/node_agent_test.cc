@@ -211,6 +211,20 @@ TEST_F(NodeAgentTest, FindsItsPodsAgainAfterItWasKilled) {
   EXPECT_EQ(container("long")["restartCount"].as_int(), 0);
 }
 
+TEST_F(NodeAgentTest, WaitsForTheDevicesOfAPodThatIsBeingEnded) {
+  constexpr const char* kChip = "container: {resources: {limits: {google.com/tpu: 1}}}";
+  create_script("given-up", "sleep 1000", kChip);
+  wait_for_phase("given-up", "Running");
+  kill_agent();
+  // By force, while the node was away: its chip counts as free, and the next pod is sent here.
+  api_.erase(path_of("given-up"));
+  create_script("next", "true", kChip);
+  start_agent();
+  wait_until("the next one has ended",
+             [&] { return phase("next") == "Succeeded" || phase("next") == "Failed"; });
+  EXPECT_EQ(phase("next"), "Succeeded") << status("next")["message"].as_string();
+}
+
 TEST_F(NodeAgentTest, GoesOnWithAPodOfWhichTheApiHasHeardNothingYet) {
   create_script("first", "true");
   wait_for_phase("first", "Succeeded");  // so the agent watches, and hears of the next one

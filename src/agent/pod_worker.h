@@ -38,6 +38,8 @@ class PodWorker {
   void vanish();
 
   const base::Json& pod() const { return record_.pod; }
+  /// Whether vanish() has been called: it is being ended and removed.
+  bool is_vanishing() const { return observed_.is_gone; }
   /// Whether update() or vanish() has been called.
   bool is_known_to_api() const { return is_known_to_api_; }
   /// Why the container is not running, e.g. "ImagePullBackOff"; "" where it is not waiting.
