@@ -4,7 +4,7 @@
 Real text that every machine with Python has, so nothing is downloaded. Bytes are the alphabet, so
 there is no tokenizer either.
 
-What a rank reads at a step is a pure function of (seed, step, rank): a resumed run needs no data
+What a part of a batch holds is a pure function of (seed, step, part): a resumed run needs no data
 loader state to see exactly the batches that an uninterrupted one sees.
 """
 
@@ -33,8 +33,8 @@ def load_corpus(root=None):
   return np.frombuffer(text, dtype=np.uint8), hashlib.sha256(text).hexdigest()
 
 
-def batch_for(text, *, seed, step, rank, sequences, length):
-  """Returns the int32 array [sequences, length + 1] that `rank` trains on at `step`."""
-  random = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, rank, step]))
+def batch_for(text, *, seed, step, part, sequences, length):
+  """Returns the int32 array [sequences, length + 1]: one part of the batch of `step`."""
+  random = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, part, step]))
   starts = random.integers(0, len(text) - length - 1, size=sequences)
   return np.stack([text[s : s + length + 1] for s in starts]).astype(np.int32)

@@ -10,6 +10,10 @@ Every rank holds all parameters and computes the gradient of its own part of the
 all-reduce per step makes the average. The same seed and world size give the same parameters bit for
 bit, interrupted or not, and the run ends by comparing their hash across all ranks.
 
+With --microbatches N the batch of a step is N parts whatever the number of ranks, dealt out to those
+there are. So the run may go on with fewer or more ranks: it reads the same text in the same order,
+and the gradients differ in rounding alone.
+
 Rank 0 prints one line per step, `step=17 loss=3.21 ms=512 tokens_per_s=4000`, and every rank prints
 where it resumes. Exit code 0: all steps done and all ranks agree; 1: they do not, or a rank was
 lost; 2: the arguments, the environment or the checkpoint directory do not fit.
@@ -66,11 +70,15 @@ def parse_arguments(argv):
   parser.add_argument("--width", type=int, default=shape.width)
   parser.add_argument("--context", type=int, default=shape.context, help="bytes per sequence")
   parser.add_argument("--sequences-per-rank", type=int, default=shape.sequences_per_rank)
+  parser.add_argument("--microbatches", type=int, default=0,
+                      help="parts of a batch (default: one per rank)")
   parser.add_argument("--seed", type=int, default=0)
   parser.add_argument("--text", help="a directory of .py files (default: the standard library)")
   parser.add_argument("--checkpoint-dir", help="shared by all ranks; without it nothing is saved")
   parser.add_argument("--checkpoint-every", type=int, default=20, help="steps")
   arguments = parser.parse_args(argv)
+  if arguments.microbatches < 0:
+    parser.error("--microbatches must be at least 1, or 0 for one per rank")
   if arguments.steps < 1 or arguments.checkpoint_every < 1 or arguments.width % arguments.heads:
     parser.error("--steps and --checkpoint-every must be at least 1, --width a multiple of --heads")
   return arguments
@@ -95,18 +103,31 @@ def join_world():
   return rank, world
 
 
-def build_step(shape, mesh):
-  """Returns the step: (parameters, mean, square, text, rate, step) → new state and loss."""
+def microbatches_of(rank, world, microbatches):
+  """Returns [(index, weight)] of the parts of a batch that a rank computes: as many on each rank,
+  so that all run one program; where they do not come out even, some count for nothing."""
+  turns = -(-microbatches // world)
+  mine = [rank + turn * world for turn in range(turns)]
+  return [(index % microbatches, float(index < microbatches)) for index in mine]
+
+
+def build_step(shape, mesh, microbatches):
+  """Returns the step: (parameters, mean, square, text, weights, rate, step) → new state and loss."""
   whole, by_rank = PartitionSpec(), PartitionSpec("rank")
 
-  def step_on_one_rank(parameters, mean, square, text, rate, step):
-    value, gradient = jax.value_and_grad(model.loss)(parameters, text, shape)
-    gradient, value = jax.lax.pmean((gradient, value), "rank")
+  def step_on_one_rank(parameters, mean, square, text, weights, rate, step):
+    def one(sums, part):
+      value, gradient = jax.value_and_grad(model.loss)(parameters, part[0], shape)
+      return (sums[0] + part[1] * gradient, sums[1] + part[1] * value), None
+
+    nothing = (jax.numpy.zeros_like(parameters), jax.numpy.float32(0))
+    sums, _ = jax.lax.scan(one, nothing, (text, weights))
+    gradient, value = (part / microbatches for part in jax.lax.psum(sums, "rank"))
     return *model.adam(parameters, mean, square, gradient, rate, step), value
 
   sharded = jax.shard_map(
       step_on_one_rank, mesh=mesh, check_vma=False,
-      in_specs=(whole, whole, whole, by_rank, whole, whole), out_specs=whole)
+      in_specs=(whole, whole, whole, by_rank, by_rank, whole, whole), out_specs=whole)
   return jax.jit(sharded, donate_argnums=(0, 1, 2))
 
 
@@ -148,7 +169,8 @@ def train(arguments, rank, world):
   shape = model_shape(arguments)
   schedule = model.Schedule(arguments.steps, arguments.learning_rate)
   text, text_hash = corpus.load_corpus(arguments.text)
-  run = {"world": world, "seed": arguments.seed, "text": text_hash,
+  microbatches = arguments.microbatches or world
+  run = {"microbatches": microbatches, "seed": arguments.seed, "text": text_hash,
          **dataclasses.asdict(shape), **dataclasses.asdict(schedule)}
   last, state = restore(arguments, run, rank, world)
   say(f"rank {rank} of {world}: {len(state[0]):,} parameters, {len(text):,} bytes of text, "
@@ -158,22 +180,27 @@ def train(arguments, rank, world):
   whole, by_rank = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), ("rank",)))
   everywhere = functools.partial(jax.make_array_from_process_local_data, whole)
 
+  here = microbatches_of(rank, world, microbatches)
+  weights = jax.make_array_from_process_local_data(
+      by_rank, np.array([weight for _, weight in here], np.float32))
+
   def inputs(step):
-    mine = corpus.batch_for(text, seed=arguments.seed, step=step, rank=rank,
-                            sequences=shape.sequences_per_rank, length=shape.context)
-    return (jax.make_array_from_process_local_data(by_rank, mine),
+    mine = np.stack([corpus.batch_for(text, seed=arguments.seed, step=step, part=index,
+                                      sequences=shape.sequences_per_rank, length=shape.context)
+                     for index, _ in here])
+    return (jax.make_array_from_process_local_data(by_rank, mine), weights,
             everywhere(np.float32(schedule.rate(step))), everywhere(np.float32(step)))
 
   state = [everywhere(array) for array in state]
   began = time.monotonic()
-  run_step = build_step(shape, mesh)
+  run_step = build_step(shape, mesh, microbatches)
   if pelton:
     run_step = pelton.jax.compiled(run_step, key=program_key(run),
                                    directory=arguments.checkpoint_dir)
     run_step.prepare(*state, *inputs(last + 1))
     say(f"rank {rank}: the step was {'loaded' if run_step.loaded else 'compiled'} in "
         f"{time.monotonic() - began:.1f} s")
-  tokens = world * shape.sequences_per_rank * shape.context
+  tokens = microbatches * shape.sequences_per_rank * shape.context
   for step in range(last + 1, arguments.steps + 1):
     began = time.monotonic()
     if pelton:

@@ -7,6 +7,7 @@ Needs an interpreter that has requirements.txt installed; `./dev test` runs it w
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -31,20 +32,21 @@ GIVE_UP_SECONDS = 240
 class World:
   """A world of rank processes on this machine, with every line they print."""
 
-  def __init__(self, *arguments):
+  def __init__(self, *arguments, ranks=RANKS):
+    self.ranks = ranks
     with socket.socket() as probe:
       probe.bind(("127.0.0.1", 0))
       port = probe.getsockname()[1]
-    self.lines = [[] for _ in range(RANKS)]
+    self.lines = [[] for _ in range(ranks)]
     self.changed = threading.Condition()
     self.processes = []
-    for rank in range(RANKS):
-      environment = {**os.environ, "PYTHONPATH": PACKAGE, "RANK": str(rank), "WORLD_SIZE": str(RANKS),
+    for rank in range(ranks):
+      environment = {**os.environ, "PYTHONPATH": PACKAGE, "RANK": str(rank), "WORLD_SIZE": str(ranks),
                      "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
       self.processes.append(subprocess.Popen(
           [sys.executable, "-u", str(HERE / "train.py"), *TINY, *arguments], env=environment,
           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True))
-    self.readers = [threading.Thread(target=self.read, args=(rank,)) for rank in range(RANKS)]
+    self.readers = [threading.Thread(target=self.read, args=(rank,)) for rank in range(ranks)]
     for reader in self.readers:
       reader.start()
 
@@ -84,7 +86,11 @@ class World:
 
   def hashes(self):
     return [re.search(r"parameters_sha256=(\w+)", self.text(rank)).group(1)
-            for rank in range(RANKS)]
+            for rank in range(self.ranks)]
+
+  def losses(self):
+    return {int(step): float(loss)
+            for step, loss in re.findall(r"(?m)^step=(\d+) loss=([\d.]+)", self.text(0))}
 
 
 class TrainingSurvivesALostRank(unittest.TestCase):
@@ -100,6 +106,17 @@ class TrainingSurvivesALostRank(unittest.TestCase):
       cut.processes[2].send_signal(signal.SIGKILL)
       codes = cut.finish()  # the survivors must leave by themselves, not hang in the all-reduce
       self.assertTrue(all(code != 0 for code in codes), codes)
+
+      shutil.copytree(f"{directory}/cut", f"{directory}/fewer")
+      # Three parts of a batch for two ranks: one computes a part that counts for nothing.
+      fewer = World("--checkpoint-dir", f"{directory}/fewer", "--microbatches", str(RANKS), ranks=2)
+      self.assertEqual(fewer.finish(), [0, 0], fewer.text(0))
+      whole_losses, losses = whole.losses(), fewer.losses()
+      self.assertGreater(len(losses), 50, fewer.text(0))
+      first = min(losses)
+      self.assertAlmostEqual(losses[first], whole_losses[first], delta=2e-4)
+      for step, loss in losses.items():
+        self.assertAlmostEqual(loss, whole_losses[step], delta=0.01 * loss, msg=f"step {step}")
 
       kept = sorted(pathlib.Path(directory, "cut").glob("*.rank-0.bin"))
       kept[0].write_bytes(b"not a program")
@@ -177,13 +194,13 @@ class CheckpointFiles(unittest.TestCase):
 
 
 class Batches(unittest.TestCase):
-  def test_a_batch_depends_on_seed_step_and_rank_alone(self):
+  def test_a_batch_depends_on_seed_step_and_part_alone(self):
     text = np.arange(4096, dtype=np.uint32).astype(np.uint8)
     sizes = {"sequences": 3, "length": 8}
-    first = corpus.batch_for(text, seed=1, step=2, rank=3, **sizes)
-    np.testing.assert_array_equal(first, corpus.batch_for(text, seed=1, step=2, rank=3, **sizes))
-    for other in ({"seed": 2}, {"step": 3}, {"rank": 2}):
-      changed = corpus.batch_for(text, **{"seed": 1, "step": 2, "rank": 3, **other}, **sizes)
+    first = corpus.batch_for(text, seed=1, step=2, part=3, **sizes)
+    np.testing.assert_array_equal(first, corpus.batch_for(text, seed=1, step=2, part=3, **sizes))
+    for other in ({"seed": 2}, {"step": 3}, {"part": 2}):
+      changed = corpus.batch_for(text, **{"seed": 1, "step": 2, "part": 3, **other}, **sizes)
       self.assertFalse(np.array_equal(first, changed), other)
 
 
