@@ -10,9 +10,10 @@ namespace {
 using base::Json;
 
 constexpr int kSigKill = 9;
-/// A supervisor that ends so soon, so often in a row, will not live at all.
+/// A supervisor that so often in a row never came to say hello will not live at all. One that works
+/// and dies is started for ever: its workers train on meanwhile.
+constexpr int kSilentEnds = 10;
 constexpr base::Duration kQuickEnd = base::Duration::seconds(1);
-constexpr int kQuickEnds = 10;
 /// From the third on there is a pause, so that a supervisor that cannot live is no busy loop.
 constexpr int kQuickEndsAtOnce = 2;
 constexpr base::Duration kRestartPause = base::Duration::milliseconds(100);
@@ -55,6 +56,7 @@ base::Status Init::start(std::function<void(int)> on_done) {
 
 void Init::start_supervisor() {
   ++supervisors_;
+  has_greeted_ = false;
   supervisor_at_ = world_.clock.elapsed();
   world::ProcessSpec spec;
   spec.argv = settings_.supervisor;
@@ -77,10 +79,12 @@ void Init::on_supervisor_exit() {
   if (finished_) return;
   const bool was_quick = world_.clock.elapsed() - supervisor_at_ < kQuickEnd;
   quick_ends_ = was_quick ? quick_ends_ + 1 : 0;
-  if (quick_ends_ >= kQuickEnds) {
-    world_.log.error("launch.supervisor_does_not_live",
-                     {{"message", "it ended " + std::to_string(kQuickEnds) +
-                                      " times in a row within a second: the group is ended"}});
+  silent_ends_ = has_greeted_ ? 0 : silent_ends_ + 1;
+  if (silent_ends_ >= kSilentEnds) {
+    world_.log.error(
+        "launch.supervisor_does_not_live",
+        {{"message", "it ended " + std::to_string(kSilentEnds) +
+                         " times in a row before it said anything: the group is ended"}});
     return finish(1);
   }
   if (quick_ends_ <= kQuickEndsAtOnce) return start_supervisor();
@@ -138,6 +142,7 @@ bool Init::greet(uint64_t peer, const Json& request) {
   // What a predecessor has sent and we have not read yet is dropped with its connection.
   if (supervisor_peer_ != peer) peers_.erase(supervisor_peer_);
   supervisor_peer_ = peer;
+  has_greeted_ = true;
   tell(Json::object({{"list", to_json(state())}}));
   return true;
 }

@@ -64,7 +64,9 @@ class Init {
   uint64_t supervisor_peer_ = 0;  ///< 0: none has said hello yet
   std::unique_ptr<world::Process> supervisor_;
   int64_t supervisors_ = 0;       ///< started so far
+  bool has_greeted_ = false;      ///< the last one
   int quick_ends_ = 0;            ///< of supervisors, in a row
+  int silent_ends_ = 0;           ///< of those that had not said hello, in a row
   base::Duration supervisor_at_;  ///< when it was started
   world::Timer restart_;          ///< at the end: the call of on_done_
   std::map<std::string, Child> children_;

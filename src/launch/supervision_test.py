@@ -223,6 +223,10 @@ class Supervision(unittest.TestCase):
 
   # ---- alone ----
 
+  def live_supervisor(self):
+    supervisor = self.init_list()["supervisor"]
+    return supervisor if supervisor and is_alive(supervisor) else None
+
   def test_killed_workers_are_restarted_and_killed_supervisors_lose_nothing(self):
     self.start("--nproc-per-node=3", "--max-restarts=4", "--no-park")
     first = self.wait_workers(1, range(3))
@@ -245,7 +249,8 @@ class Supervision(unittest.TestCase):
     self.start("--nproc-per-node=2", "--max-restarts=99", "--no-park")
     for generation in range(1, 21):
       pids = self.wait_workers(generation, range(2))
-      supervisor = self.init_list()["supervisor"]
+      # Not the one killed before, whose end init may not have heard of yet.
+      supervisor = wait_for(self.live_supervisor, "a supervisor")
       os.kill(pids[rng.randrange(2)], signal.SIGKILL)
       time.sleep(rng.random() * 0.02)  # the moment is the point
       os.kill(supervisor, signal.SIGKILL)
