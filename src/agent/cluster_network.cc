@@ -99,7 +99,7 @@ for lock in "$3"/nodes/*/pods/*/containers/*/*/lock; do
   if [ -e "$lock" ]; then flock -w 5 "$lock" true || true; fi
 done
 while read -r _ mount _; do
-  case "$mount" in */nodes/*/pods/*/volumes/*) ;; *) continue ;; esac
+  case "$mount" in */nodes/*/pods/*/volumes/*|*/nodes/*/jobs/*/memory) ;; *) continue ;; esac
   mount=$(printf '%b' "$mount")
   case "$mount" in "$3"/nodes/*) umount "$mount" 2>/dev/null || true ;; esac
 done < /proc/mounts

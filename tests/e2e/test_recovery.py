@@ -27,7 +27,7 @@ def policy(name, **spec):
             "spec": spec}
 
 
-def jobset(name, policy_name, pods, shared, max_restarts=0, command="exec " ):
+def jobset(name, policy_name, pods, shared, max_restarts=0):
     return {"apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet",
             "metadata": {"name": name, "labels": {"pelton.dev/recovery-policy": policy_name}},
             "spec": {"failurePolicy": {"maxRestarts": max_restarts}, "replicatedJobs": [
@@ -46,6 +46,19 @@ def jobset(name, policy_name, pods, shared, max_restarts=0, command="exec " ):
 
 class Recovery(ClusterTest):
     NODES = 4
+
+    @classmethod
+    def tearDownClass(cls):
+        # With a job that is not over: its memory goes with the cluster.
+        cls.cluster.apply(policy("p"))
+        cls.cluster.apply(jobset("left", "p", 1, "/var/tmp"))
+        mounts = lambda: str(cls.cluster.directory) in Path("/proc/mounts").read_text()
+        eventually(mounts, what="the job's memory")
+        cls.cluster.pelton("down", "--data-dir", cls.cluster.directory)
+        left = mounts()
+        super().tearDownClass()
+        if left:
+            raise AssertionError("pelton down left something mounted")
 
     def setUp(self):
         self.shared = Path("/var/tmp") / f"pelton-recovery-{os.getpid()}-{self._testMethodName[-24:]}"

@@ -7,6 +7,8 @@ verb_demo() {
   build_preset release pelton
   ((EUID == 0)) ||
     die "the demo makes network namespaces and mounts for its pods, so it needs root: sudo ./dev demo"
-  exec /usr/bin/python3 -B tools/demo/main.py --pelton build/release/pelton \
+  local story=main
+  if [[ ${1:-} == training ]]; then story=training; shift; fi
+  exec /usr/bin/python3 -B "tools/demo/$story.py" --pelton build/release/pelton \
     --kubectl "$PELTON_CACHE/venvs/kubectl/bin/kubectl" "$@"
 }

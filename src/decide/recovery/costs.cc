@@ -107,14 +107,18 @@ Seconds repair_time() {
   return {kRepairSeconds, "prior 0.94 days: median repair of the InfiniteHBD trace"};
 }
 
-Seconds time_between_failures(const JobRecord& record, size_t nodes) {
+Seconds time_between_failures(const JobRecord& record, size_t nodes, base::Duration calm) {
   std::vector<double> samples;
   for (const PastGeneration& past : record.history) {
     if (past.failure.cause.empty() || past.folded > 0) continue;
     samples.push_back((past.ended - past.began).to_seconds());
   }
   constexpr size_t kEnough = 3;
-  if (samples.size() >= kEnough) return measured(samples);
+  if (samples.size() >= kEnough) {
+    const Seconds before = measured(samples);
+    if (before.value >= calm.to_seconds()) return before;
+    return {calm.to_seconds(), "as long again as this generation has run"};
+  }
   const double count = static_cast<double>(std::max<size_t>(nodes, 1));
   return {kSecondsPerDay / (kFailuresPerNodeDay * count),
           "prior 4.2 failures per 1,000 node-days: the InfiniteHBD trace"};

@@ -22,7 +22,8 @@ Seconds recovery_time(const JobRecord& record, Rung rung, bool is_warm);
 Seconds repair_time();
 
 /// Between the ends of two generations of this job; a prior by the number of nodes where there are
-/// too few. It is for how long a decision may be expected to hold.
-Seconds time_between_failures(const JobRecord& record, size_t nodes);
+/// too few. It is for how long a decision may be expected to hold: at least as long again as the
+/// present generation has run (`calm`), for failures that came quickly say less the longer it does.
+Seconds time_between_failures(const JobRecord& record, size_t nodes, base::Duration calm);
 
 }  // namespace pelton::decide::recovery

@@ -366,7 +366,8 @@ class Pass {
 
   void grow(std::vector<Member> members, int world, int wider) {
     const Seconds time = recovery_time(observed_.record, Rung::Grow, true);
-    const Seconds horizon = time_between_failures(observed_.record, generation_.members.size());
+    const Seconds horizon = time_between_failures(observed_.record, generation_.members.size(),
+                                                  now_ - generation_.began);
     const double price = time.value * world;
     const double gain = (wider - world) * horizon.value;
     Trouble trouble;
@@ -381,7 +382,10 @@ class Pass {
           "runs with {} ranks: growing to {} costs {:.0f} accelerator-"
           "seconds and gains {:.0f}{}",
           world, wider, price, gain, trouble.fence.empty() ? "" : "; " + trouble.fence);
-      return;
+      if (gain >= price) return;
+      const double calm = price / (wider - world);  // by then the gain outweighs it
+      return look_again_at(generation_.began +
+                           Duration::milliseconds(static_cast<int64_t>(1000 * calm) + 1));
     }
     // One restart for all that come, unless those that are here have idled away its price.
     if (wider < worlds_.full() && pods_on_the_way(observed_) > 0) {

@@ -169,6 +169,30 @@ TEST(Recovery, WithoutASpareAnElasticJobShrinksAndGrowsBack) {
   EXPECT_EQ(job.members(), "p0 p1 p3 p2'") << "who stays keeps its rank";
 }
 
+TEST(Recovery, AfterFailuresInQuickSuccessionItGrowsOnceItHasRunForAWhile) {
+  TestJob job(4, elastic(2));
+  job.start();
+  for (const int64_t step : {1, 2}) {
+    job.train(0, step);
+    job.now = job.now + Duration::seconds(2);
+    job.fail("p1", "SIGKILL", step);
+    job.settle();
+  }
+  job.train(0, 3);
+  job.remove_pod("p2");
+  job.settle();
+  EXPECT_EQ(job.rung(), Rung::Shrink);
+  job.make_pods();
+  job.join_all();
+  job.settle();
+  EXPECT_EQ(job.rung(), Rung::Shrink) << "by what it has seen, it would not run long enough";
+  const std::optional<Duration> later = job.look().look_again;
+  ASSERT_TRUE(later) << job.look().waits_for;
+  job.now = job.now + *later + Duration::milliseconds(10);
+  job.settle();
+  EXPECT_EQ(job.rung(), Rung::Grow) << job.look().waits_for;
+}
+
 TEST(Recovery, ItShrinksByWholeReplicasAndKeepsThoseThatAreWhole) {
   Policy policy = elastic(1);
   policy.ranks_per_replica = 2;
