@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A page is a worker's memory: whatever stands in it, reading it ends, and no record is read twice.
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
