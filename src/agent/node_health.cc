@@ -84,7 +84,7 @@ void NodeHealth::on_line(std::string_view line) {
                     {"metadata", Json::object({{"name", node_name_}, {"uid", node_name_}})}});
   events_.record(node, true, found->cause, found->detail);
   if (found->severity != Severity::Fatal) return;
-  condition_ = api::Condition{kDeviceFaultCondition, "True", found->cause, found->detail};
+  condition_ = api::Condition{kDeviceFault, "True", found->cause, found->detail};
   changed_();
 }
 

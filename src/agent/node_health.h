@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Follows the kernel's log of the machine, and tells what it says about the node's health: an Event
-// of the Node for each finding, and the condition kDeviceFaultCondition for what only a repair or a
+// of the Node for each finding, and the condition kDeviceFault for what only a repair or a
 // reboot mends.
 #pragma once
 #include <functional>

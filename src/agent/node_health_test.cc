@@ -13,7 +13,7 @@ class NodeHealthTest : public NodeAgentTest {
  protected:
   const Json* condition() {
     const Json& node = api_.get("/api/v1/nodes/node-0");
-    return api::find_condition(node, kDeviceFaultCondition);
+    return api::find_condition(node, kDeviceFault);
   }
   std::vector<Json> findings() {
     std::vector<Json> out;
@@ -51,13 +51,13 @@ TEST_F(NodeHealthTest, AFatalFaultIsAnEventAndAConditionThatOutlivesTheAgent) {
 
 TEST_F(NodeHealthTest, AnotherBootOfTheMachineBeginsAnew) {
   const NodeFacts facts{.boot_id = "second"};
-  const api::Condition fault{kDeviceFaultCondition, "True", "Xid79", "gone"};
+  const api::Condition fault{kDeviceFault, "True", "Xid79", "gone"};
   const Machine machine = options().machine;
   const base::Instant now = world().clock.now();
   Json before = build_node_status(machine, {.boot_id = "first"}, fault, {}, now);
   const auto state = [&](const Json& status) {
     const Json node = Json::object({{"status", status}});
-    return (*api::find_condition(node, kDeviceFaultCondition))["status"].as_string();
+    return (*api::find_condition(node, kDeviceFault))["status"].as_string();
   };
   EXPECT_EQ(state(before), "True");
   EXPECT_EQ(state(build_node_status(machine, {.boot_id = "first"}, {}, before, now)), "True");

@@ -70,13 +70,12 @@ Json build_node_status(const Machine& machine, const NodeFacts& facts,
     api::set_condition(holder, condition, now);
   }
   const bool is_same_boot = before.at("nodeInfo.bootID").as_string() == facts.boot_id;
-  const bool has_fault = is_same_boot && api::is_condition_true(holder, kDeviceFaultCondition);
+  const bool has_fault = is_same_boot && api::is_condition_true(holder, kDeviceFault);
   if (fault) {
     api::set_condition(holder, *fault, now);
   } else if (!has_fault) {
-    api::set_condition(
-        holder, {kDeviceFaultCondition, "False", "NoFault", "the kernel has reported no fault"},
-        now);
+    api::set_condition(holder,
+                       {kDeviceFault, "False", "NoFault", "the kernel has reported no fault"}, now);
   }
   Json out = *holder.find("status");
   for (Json& condition : out.find_mutable("conditions")->mutable_items()) {

@@ -9,6 +9,7 @@
 #include "api/object.h"
 #include "base/json.h"
 #include "base/time.h"
+#include "decide/recovery/observed.h"
 
 namespace pelton::agent {
 
@@ -23,9 +24,7 @@ struct NodeFacts {
 /// Node condition: whether containers are held to their limits of cpu and memory.
 constexpr const char* kLimitsCondition = "pelton.dev/ResourceLimits";
 
-/// Node condition: "True" where the kernel has reported a fault that makes a device or the node
-/// useless; the reason is its cause ("Xid79"). It stays until the machine is booted again.
-constexpr const char* kDeviceFaultCondition = "pelton.dev/DeviceFault";
+using decide::recovery::kDeviceFault;  ///< node condition
 
 constexpr const char* kLeaseNamespace = "kube-node-lease";
 /// Marks a node whose accelerators are counted and handed out, and compute nothing.

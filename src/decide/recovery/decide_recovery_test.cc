@@ -442,5 +442,22 @@ TEST(Policy, WorldsAreWholeReplicasAndDeclaredMeshes) {
   EXPECT_EQ(allowed_worlds({}, 4, 1), (std::vector<int>{4}));
 }
 
+TEST(RecoveryObserve, ADeviceThatTheKernelGaveUpIsANoticeWithoutADeadline) {
+  const auto node = [](const char* status) {
+    return Json::object(
+        {{"status",
+          Json::object({{"conditions", Json::array({Json::object({{"type", kDeviceFault},
+                                                                  {"status", status},
+                                                                  {"reason", "Xid79"}})})}})}});
+  };
+  const Json faulty = node("True");
+  const NodeFacts facts = observe_node(&faulty);
+  ASSERT_TRUE(facts.notice);
+  EXPECT_EQ(facts.notice->reason, "Xid79");
+  EXPECT_FALSE(facts.notice->deadline);
+  const Json well = node("False");
+  EXPECT_FALSE(observe_node(&well).notice);
+}
+
 }  // namespace
 }  // namespace pelton::decide::recovery

@@ -87,6 +87,9 @@ NodeFacts observe_node(const Json* node) {
       facts.notice = Notice{key, std::nullopt};
     }
   }
+  if (api::is_condition_true(*node, kDeviceFault)) {
+    facts.notice = Notice{(*api::find_condition(*node, kDeviceFault))["reason"].as_string(), {}};
+  }
   if (api::is_condition_true(*node, kTerminationNotice)) {
     const Json& condition = *api::find_condition(*node, kTerminationNotice);
     facts.notice =

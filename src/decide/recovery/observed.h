@@ -58,6 +58,11 @@ inline constexpr std::string_view kQuarantineTaint = "pelton.dev/quarantine";
 /// A node's condition: it goes. The message may begin with an RFC 3339 time, the deadline.
 inline constexpr std::string_view kTerminationNotice = "pelton.dev/TerminationNotice";
 
+/// A node's condition: its kernel has reported a fault that makes a device or the node useless; the
+/// reason is its cause ("Xid79"). As a notice without a deadline: who trains there is moved to a
+/// spare. It stays until the machine is booted again.
+inline constexpr const char* kDeviceFault = "pelton.dev/DeviceFault";
+
 /// Reads a pod, a node and a JobSet. `node` may be null: it is taken as unreachable.
 PodFacts observe_pod(const base::Json& pod);
 NodeFacts observe_node(const base::Json* node);
