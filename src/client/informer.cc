@@ -37,7 +37,12 @@ void Informer::list() {
   client_.list(kind_, options_.namespace_name, options,
                [this, alive = std::weak_ptr<bool>(alive_)](Result<ObjectList> list) {
                  if (alive.expired()) return;
-                 if (!list.ok()) return retry(list.status(), true);
+                 if (!list.ok()) {
+                   const bool is_unserved = list.status().code() == base::Code::NotFound;
+                   if (is_unserved && options_.may_be_unserved) cache_.replace(kind_, {}, 0);
+                   if (!alive.expired()) retry(list.status(), true);
+                   return;
+                 }
                  failures_ = 0;
                  revision_ = list->revision;
                  cache_.replace(kind_, std::move(list->items), revision_);

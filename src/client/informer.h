@@ -24,6 +24,10 @@ struct InformerOptions {
   std::string field_selector;  ///< e.g. "spec.nodeName=node-0"
   base::Duration min_backoff = base::Duration::milliseconds(100);
   base::Duration max_backoff = base::Duration::seconds(10);
+  /// A server that does not serve the kind has no objects of it: the cache is complete without.
+  /// Only for kinds whose absence means nothing to anybody else: a server that just starts says
+  /// NotFound of custom kinds too.
+  bool may_be_unserved = false;
 };
 
 class Informer {

@@ -205,6 +205,32 @@ TEST_F(InformerTest, RandomFaultsAlwaysEndInTheServersState) {
   }
 }
 
+TEST(InformerOfAnUnservedKind, IsCompleteOnlyWhereThatMayBe) {
+  FakeLoop loop;
+  base::NullLog log;
+  InProcessTransport transport{
+      [](const net::Request&, const net::ResponseSinkPtr& sink) {
+        sink->respond(404, "application/json",
+                      R"({"kind":"Status","status":"Failure","reason":"NotFound","code":404})");
+      },
+      {"t", {}},
+      loop};
+  Client client{transport, loop};
+  for (const bool may_be : {false, true}) {
+    Cache cache;
+    Informer informer{client,
+                      cache,
+                      loop,
+                      log,
+                      base::Rng(1),
+                      "RecoveryPolicy",
+                      InformerOptions{.may_be_unserved = may_be}};
+    informer.start();
+    loop.advance(Duration::seconds(30));
+    EXPECT_EQ(informer.is_synced(), may_be);
+  }
+}
+
 TEST(Cache, IndexesFollowEveryChange) {
   Cache cache({"app"});
   const auto object = [](const std::string& name, const std::string& app, int revision) {

@@ -31,8 +31,10 @@ Manager::Manager(const world::World& world, client::Transport& transport,
   for (auto& reconciler : reconcilers) driver_.add(std::move(reconciler));
   const base::Rng rng = seeded(world.random);
   for (const std::string& kind : driver_.watched_kinds()) {
+    // Not every Kubernetes has our own kind, and nothing is owned by one.
     informers_.push_back(std::make_unique<client::Informer>(
-        client_, cache_, world.timers, world.log, rng.fork("informer." + kind), kind));
+        client_, cache_, world.timers, world.log, rng.fork("informer." + kind), kind,
+        client::InformerOptions{.may_be_unserved = kind == "RecoveryPolicy"}));
   }
 }
 
