@@ -3,20 +3,21 @@
 
 #include <utility>
 
+#include "decide/workload/jobset/children.h"
+
 namespace pelton::agent {
 namespace {
 
 using base::Json;
 namespace recovery = decide::recovery;
 
-constexpr const char* kJobSetUid = "jobset.sigs.k8s.io/jobset-uid";
 constexpr const char* kInside = "/run/pelton/agent";
 constexpr const char* kMemoryInside = "/run/pelton/memory";
 
 std::optional<SupervisedJob> job_of(const Json& pod) {
   SupervisedJob job{.namespace_name = api::namespace_of(pod),
                     .policy = api::label_of(pod, recovery::kPolicyLabel),
-                    .uid = api::label_of(pod, kJobSetUid)};
+                    .uid = api::label_of(pod, decide::workload::kJobSetUid)};
   if (job.policy.empty() || job.uid.empty()) return std::nullopt;
   return job;
 }

@@ -47,7 +47,6 @@ void SupervisorChannel::accept(std::unique_ptr<world::Connection> connection) {
                            .on_end = [this, peer](const base::Status&) { peers_.erase(peer); },
                            .on_drained = {}});
   if (!generation_.empty()) peer->connection->send(generation_);
-  if (!notice_.empty()) peer->connection->send(notice_);
 }
 
 void SupervisorChannel::on_data(std::list<Peer>::iterator peer, std::string_view bytes) {
@@ -82,19 +81,6 @@ void SupervisorChannel::tell(const recovery::Generation& generation) {
       Json::object({{"generation", recovery::to_json(generation)}}).dump() + "\n";
   if (line == generation_) return;
   generation_ = line;
-  send_to_all(line);
-}
-
-void SupervisorChannel::tell_notice(const std::string& reason, base::Instant deadline) {
-  const Json notice =
-      Json::object({{"reason", reason}, {"deadline", base::format_micro_time(deadline)}});
-  const std::string line = Json::object({{"notice", notice}}).dump() + "\n";
-  if (line == notice_) return;
-  notice_ = line;
-  send_to_all(line);
-}
-
-void SupervisorChannel::send_to_all(const std::string& line) {
   for (auto peer = peers_.begin(); peer != peers_.end();) {
     const auto each = peer++;
     if (each->connection->queued_bytes() > kMaxQueued) {

@@ -6,7 +6,6 @@
 //
 //   up    {"report": PodReport}          what happened to the workers
 //   down  {"generation": Generation}     what is to run
-//         {"notice": {"reason": "…", "deadline": "…"}}
 //         {"error": "…"}                 a line that was not understood, and why
 //
 // Each side says its newest of a kind first after connecting, so that either may be killed at any
@@ -40,8 +39,6 @@ class SupervisorChannel {
 
   /// To all who are and will be connected.
   void tell(const decide::recovery::Generation& generation);
-  /// The pod has to end by then.
-  void tell_notice(const std::string& reason, base::Instant deadline);
 
   /// The socket's name in the directory.
   static constexpr const char* kSocketName = "agent.sock";
@@ -57,14 +54,13 @@ class SupervisorChannel {
   void on_data(std::list<Peer>::iterator peer, std::string_view bytes);
   /// What is wrong with the line, where something is.
   base::Status on_line(std::string_view line);
-  void send_to_all(const std::string& line);
 
   world::World world_;
   std::string directory_;
   std::function<void(decide::recovery::PodReport)> on_report_;
   std::unique_ptr<world::Listener> listener_;
   std::list<Peer> peers_;
-  std::string generation_, notice_;  ///< the newest, as lines
+  std::string generation_;  ///< the newest, as a line
 };
 
 }  // namespace pelton::agent
