@@ -8,6 +8,9 @@ import sys
 
 
 def _begin():
+  if hasattr(sys, "_pelton_began"):  # by another copy of this package, before this one on the path
+    return
+  sys._pelton_began = True
   if os.environ.get("PELTON_HEARTBEAT"):
     from pelton import heartbeat  # pylint: disable=import-outside-toplevel
     heartbeat.install_exception_hooks()
@@ -19,7 +22,9 @@ def _begin():
 def _run_hidden():
   from importlib.machinery import PathFinder  # pylint: disable=import-outside-toplevel
   here = os.path.dirname(__file__)
-  spec = PathFinder.find_spec(__name__, [path for path in sys.path if path != here])
+  # Only what stands behind this one: a second copy of it would find the first, and that the second.
+  later = sys.path[sys.path.index(here) + 1:] if here in sys.path else []
+  spec = PathFinder.find_spec(__name__, [path for path in later if path != here])
   if spec is None or spec.loader is None:
     return
   import importlib.util  # pylint: disable=import-outside-toplevel

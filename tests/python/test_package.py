@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,18 @@ class TheArchive(unittest.TestCase):
     with Parked(script, env=env, python=sys.executable) as parent:
       self.assertEqual(parent.wait(parent.spawn([script], env=env, stdout=f"{self.here}/out")), 0)
     self.assertEqual(pathlib.Path(self.here, "out").read_text(), f"{path}/pelton/__init__.py\n")
+
+  def test_that_two_copies_on_the_path_run_what_both_hide_once(self):
+    first, second, hidden = (f"{self.here}/{name}" for name in ("first", "second", "hidden"))
+    for place in (first, second):
+      shutil.copytree(PACKAGE, place)
+    os.mkdir(hidden)
+    pathlib.Path(hidden, "sitecustomize.py").write_text("print('hidden')\n")
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{first}:{second}:{hidden}",
+           "PELTON_HEARTBEAT": f"{self.here}/page"}
+    done = subprocess.run([sys.executable, "-c", "import sys; print(sys.excepthook.__module__)"],
+                          env=env, capture_output=True, text=True, check=False)
+    self.assertEqual((done.stdout, done.stderr), ("hidden\npelton.heartbeat\n", ""))
 
   def test_that_a_directory_which_cannot_be_had_is_named(self):
     done = subprocess.run([PELTON, "python-path", "--directory", "/proc/none"], capture_output=True,
