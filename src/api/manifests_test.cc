@@ -3,6 +3,8 @@
 // (../shared/manifests), those too. Each is decoded, defaulted and validated as the server does.
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "api/custom/definition.h"
 #include "api/custom/establish.h"
 #include "api/decode.h"
@@ -119,6 +121,40 @@ TEST_F(Manifests, PublishedOnesAreAccepted) {
     if (entry.name.ends_with(".yaml")) count += check_file(directory + "/" + entry.name);
   }
   EXPECT_GE(count, 5);
+}
+
+// The names below a struct of the table, and below the schema of a definition.
+void expect_same_fields(const Json& schema, const TypeInfo& type, const std::string& where) {
+  std::set<std::string> ours, theirs;
+  for (const Field& field : type.fields) {
+    ours.emplace(field.name);
+    const Json& property = schema["properties"][std::string(field.name)];
+    if (field.type && field.type->name.starts_with("dev.pelton.")) {
+      expect_same_fields(field.shape == Shape::List ? property["items"] : property, *field.type,
+                         where + "." + std::string(field.name));
+    }
+  }
+  for (const auto& [name, property] : schema["properties"].members()) theirs.insert(name);
+  EXPECT_EQ(ours, theirs) << where;
+}
+
+// What a Kubernetes of others is given for RecoveryPolicy is what our own server serves.
+TEST_F(Manifests, TheDefinitionOfRecoveryPolicyIsTheBuiltInKind) {
+  auto text = files_.read("deploy/kubernetes/recoverypolicy-crd.yaml");
+  ASSERT_TRUE(text.ok()) << text.status().to_string();
+  Json definition = std::move((*parse_yaml_documents(*text))[0]);
+  const Json schema =
+      definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+  expect_same_fields(schema, *find_type("dev.pelton.v1alpha1.RecoveryPolicySpec"), "spec");
+
+  Json mine = Json::object(), theirs = Json::object();
+  const ResourceInfo* builtin =
+      Registry::builtin().find_kind({"pelton.dev", "v1alpha1", "RecoveryPolicy"});
+  ASSERT_NE(builtin, nullptr);
+  apply_defaults(*builtin, mine);
+  const auto compiled = custom::Definition::compile(definition);
+  apply_defaults(compiled->versions()[0]->resource, theirs);
+  EXPECT_EQ(mine["spec"].dump(), theirs["spec"].dump());
 }
 
 }  // namespace

@@ -10,13 +10,15 @@ import sys
 import threading
 import unittest
 
-from record import install
+from record import ROOT, install
 from servers import PELTON, RealServer, oracle_missing
 
 SECONDS = 90
 CRD = "jobset.x-k8s.io_jobsets.yaml"
 PODS = "/api/v1/namespaces/default/pods"
 JOBSET = "/apis/jobset.x-k8s.io/v1alpha2/namespaces/default/jobsets"
+POLICY_CRD = ROOT / "deploy/kubernetes/recoverypolicy-crd.yaml"
+POLICY = "/apis/pelton.dev/v1alpha1/namespaces/default/recoverypolicies"
 # All but the one that watches nodes' leases: these nodes have none.
 CONTROLLERS = ("default-scheduler", "jobset-controller", "job-controller", "endpoint-slice-controller",
                "garbage-collector", "namespace-controller")
@@ -122,6 +124,11 @@ def jobset(name, replicas, pods):
                 "template": {"spec": {"restartPolicy": "Never", "containers": [container]}}}}}]}}
 
 
+def policy(name, spec):
+    return {"apiVersion": "pelton.dev/v1alpha1", "kind": "RecoveryPolicy", "metadata": {"name": name},
+            "spec": spec}
+
+
 class OnARealKubernetes(unittest.TestCase):
     def setUp(self):
         self.server = RealServer()
@@ -134,8 +141,8 @@ class OnARealKubernetes(unittest.TestCase):
         self.kubelets = Kubelets(self.server)
         self.kubelets.start()
 
-    def start_controllers(self):
-        only = [word for name in CONTROLLERS for word in ("--only", name)]
+    def start_controllers(self, *more):
+        only = [word for name in (*CONTROLLERS, *more) for word in ("--only", name)]
         return self.server.spawn("controllers", PELTON, "controllers", "--kubeconfig",
                                  self.server.kubeconfig, *only)
 
@@ -181,6 +188,57 @@ class OnARealKubernetes(unittest.TestCase):
         status, _ = self.server.json("DELETE", f"{JOBSET}/train?propagationPolicy=Background")
         self.assertEqual(status, 200)
         self.kubelets.wait_for("no pods", lambda pods: not pods)
+
+
+    def test_a_job_recovers_by_a_policy_whose_kind_was_installed(self):
+        try:
+            self.run_policy()
+        except BaseException:
+            print(self.server.logs(), file=sys.stderr)
+            raise
+
+    def policy_until(self, what, check):
+        """The newest state of the policy's first JobSet for which `check` is true."""
+        connection = self.server.connection(timeout=SECONDS)
+        self.addCleanup(connection.close)
+        connection.request("GET", POLICY + "?watch=true", headers=self.server.headers)
+        response = connection.getresponse()
+        while line := response.readline():
+            for job in json.loads(line)["object"].get("status", {}).get("jobSets", []):
+                if check(job):
+                    return job
+        self.fail(f"the watch ended before {what}")
+
+    def report(self, pod, record):
+        """What a node's agent writes for the supervisor in a pod."""
+        self.kubelets.request("PATCH", f"{PODS}/{pod}/status", {"status": {"conditions": [
+            {"type": "pelton.dev/Workers", "status": "True", "reason": record["stage"],
+             "message": json.dumps(record)}]}}, "application/strategic-merge-patch+json")
+
+    def run_policy(self):
+        install(self.server, POLICY_CRD)
+        for spec, field in (({"minReplicas": 3, "maxReplicas": 2}, "spec.minReplicas"),
+                            ({"rungs": ["Pray"]}, "spec.rungs[0]"), ({"spares": -1}, "spec.spares")):
+            status, answer = self.server.json("POST", POLICY, policy("bad", spec))
+            self.assertEqual(status, 422, answer)
+            self.assertIn(field, answer["message"])
+        self.assertEqual(self.server.json("POST", POLICY, policy("survive", {"spares": 1}))[0], 201)
+        self.start_controllers("recovery-controller")
+        job = jobset("train", 1, 3)
+        job["metadata"]["labels"] = {"pelton.dev/recovery-policy": "survive"}
+        self.assertEqual(self.server.json("POST", JOBSET, job)[0], 201)
+        self.kubelets.wait_for("three running pods", lambda pods: len(pods) == 3 and all(
+            pod["status"]["phase"] == "Running" for pod in pods))
+        for pod in list(self.kubelets.pods):
+            self.report(pod, {"generation": 0, "stage": "Joined", "ranks": 1})
+        first = self.policy_until("generation 1", lambda job: job.get("generation", {}).get("number"))
+        members = [member["pod"] for member in first["generation"]["members"]]
+        self.assertEqual(len(members), 2, first)
+
+        failed = {"rank": 1, "state": "Exited", "signal": 9, "cause": "SIGKILL"}
+        self.report(members[1], {"generation": 1, "stage": "Stopped", "ranks": 1, "workers": [failed]})
+        second = self.policy_until("generation 2", lambda job: job["generation"]["number"] == 2)
+        self.assertEqual(second["lastDecision"]["rung"], "RestartInPlace", second)
 
 
 if __name__ == "__main__":
