@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run by every Python below `pelton run` when it starts: exceptions become known to the supervisor,
-and JAX finds its coordinator. Then the sitecustomize that this one hides, if there is one, runs.
+JAX finds its coordinator, and does not wait for peers after an exception. Then the sitecustomize
+that this one hides, if there is one, runs.
 """
 
 import os
@@ -14,7 +15,7 @@ def _begin():
   if os.environ.get("PELTON_HEARTBEAT"):
     from pelton import heartbeat  # pylint: disable=import-outside-toplevel
     heartbeat.install_exception_hooks()
-  if os.environ.get("PELTON_COORDINATOR"):
+  if os.environ.get("PELTON_HEARTBEAT") or os.environ.get("PELTON_COORDINATOR"):
     from pelton import _jax_distributed  # pylint: disable=import-outside-toplevel
     sys.meta_path.insert(0, _jax_distributed.WhenImported())
 

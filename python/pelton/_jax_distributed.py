@@ -6,6 +6,7 @@ one for each generation (PELTON_COORDINATOR, "host:port") and no rank does. This
 of JAX, so it is used with versions it was tested with; with others JAX does what it always does.
 """
 
+import ctypes
 import inspect
 import os
 import re
@@ -68,17 +69,21 @@ class _WithoutService:
 
 
 def install(distributed=None):
-  """Makes jax.distributed.initialize use PELTON_COORDINATOR; with an untested JAX it only warns.
+  """Makes JAX end at once after an exception, and jax.distributed.initialize use PELTON_COORDINATOR
+  where that is set; with an untested JAX this only warns.
 
   `distributed` is jax._src.distributed where that is just being imported.
   """
+  if distributed is None:
+    from jax._src import distributed  # pylint: disable=import-outside-toplevel
+  _leave_after_exceptions(distributed)
+  if not os.environ.get("PELTON_COORDINATOR"):
+    return
   try:
     check_version(distributed)
   except ValueError as error:
     warnings.warn(str(error), RuntimeWarning, stacklevel=2)
     return
-  if distributed is None:
-    from jax._src import distributed  # pylint: disable=import-outside-toplevel
   initialize = distributed.State.initialize
   if getattr(initialize, "by_pelton", False):
     return
@@ -99,6 +104,24 @@ def install(distributed=None):
 
   initialize_with_coordinator.by_pelton = True
   distributed.State.initialize = initialize_with_coordinator
+
+
+def _leave_after_exceptions(distributed):
+  """At exit JAX waits until all ranks have come to theirs, for five minutes by default. Where an
+  uncaught exception ends this rank, its peers are in their collectives and wait for it."""
+  shutdown = getattr(getattr(distributed, "State", None), "shutdown", None)
+  if shutdown is None or getattr(shutdown, "by_pelton", False):
+    return
+
+  def shutdown_with_peers(self):
+    client = getattr(self, "client", None)
+    if client is not None and hasattr(sys, "last_value"):
+      ctypes.pythonapi.Py_IncRef(ctypes.py_object(client))  # its destructor would wait as well
+      self.client = None
+    shutdown(self)
+
+  shutdown_with_peers.by_pelton = True
+  distributed.State.shutdown = shutdown_with_peers
 
 
 def _fill_in(given, environment):

@@ -259,7 +259,7 @@ class Parent:
     _worker.replace_environment(env, self.started, self.environment)
     os.chdir(wanted.get("cwd") or "/")
     importlib.invalidate_caches()
-    if os.environ.get("PELTON_COORDINATOR") and "jax" in sys.modules:
+    if "jax" in sys.modules:
       from pelton import jax  # pylint: disable=import-outside-toplevel
       jax.install()
     if "pelton.torch" in sys.modules:

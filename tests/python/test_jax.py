@@ -152,6 +152,18 @@ class TwoRanks(Ranks):
     self.wait_for(pids[0], 0, "step=2 ")
     parent.kill(*pids)
 
+  def test_that_a_rank_with_an_exception_does_not_wait_for_its_peers(self):
+    script = self.write(JOIN.replace("jax.distributed.shutdown()", "import time") + """
+    if jax.process_index() == 0:
+      time.sleep(3600)
+    raise RuntimeError("of rank 1")
+    """)
+    parent = self.park(script)
+    _, pids = self.start(parent, [script], 2)
+    self.assertEqual(parent.wait(pids[1]), 1)
+    self.assertIn("RuntimeError: of rank 1", self.text(1, ".err"))
+    self.assertEqual(parent.kill(pids[0]), [-signal.SIGKILL], "the other one was still there")
+
   def test_that_a_busy_port_is_an_answer(self):
     with socket.socket() as busy:
       busy.bind(("127.0.0.1", 0))
