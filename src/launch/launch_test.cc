@@ -162,6 +162,20 @@ TEST(RunPlan, APlaceInAGenerationOverrulesTheIndexOfThePod) {
   for (const auto& [name, value] : expected) EXPECT_EQ(value_of(env, name), value) << name;
 }
 
+TEST(RunPlan, ARunThatIsNoJobsHasAnIdOfItsOwnUnlessTheUserGaveOne) {
+  for (const std::string id : {"", "--rdzv-id=mine"}) {
+    std::vector<std::string> words = {"--standalone", "x"};
+    if (!id.empty()) words.insert(words.begin(), id);
+    const auto plan = plan_group(parsed(words), pod(0));
+    ASSERT_TRUE(plan.ok());
+    Place place = place_in(*plan, 2, 0);
+    place.run_id = "new";
+    const Environment env = worker_environment(*plan, place, 0, "");
+    EXPECT_EQ(value_of(env, "TORCHELASTIC_RUN_ID"), id.empty() ? "new" : "mine");
+    EXPECT_EQ(value_of(env, "PELTON_JOB_UID"), "");
+  }
+}
+
 TEST(RunPlan, Pod0HasTheSameNameWithA0AtItsEnd) {
   EXPECT_EQ(name_of_pod_0("job-12", "12", ""), "job-0");
   EXPECT_EQ(name_of_pod_0("job-12", "2", ""), "");  // the index is 12 or the name is another's

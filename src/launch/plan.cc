@@ -11,7 +11,8 @@ namespace {
 using base::Result;
 using base::Status;
 
-constexpr int kDefaultPort = 29500;  // torchrun's
+constexpr int kDefaultPort = 29500;            // torchrun's
+constexpr std::string_view kNoRunId = "none";  // torchrun's word where --rdzv-id is not given
 
 std::string find_or(const Environment& env, const std::string& name, const std::string& fallback) {
   const auto found = env.find(name);
@@ -125,6 +126,7 @@ Result<GroupPlan> plan_group(const Options& options, const Surroundings& around)
 Place place_in(const GroupPlan& plan, int64_t generation, int master_port) {
   return {.generation = generation,
           .job_uid = "",
+          .run_id = "",
           .node_rank = plan.node_rank,
           .nnodes = plan.nnodes,
           .first_rank = plan.node_rank * plan.local_world_size,
@@ -139,6 +141,7 @@ Place place_in(const GroupPlan& plan, const decide::recovery::Generation& genera
   const int base_port = plan.master_port != 0 ? plan.master_port : kDefaultPort;
   return {.generation = generation.number,
           .job_uid = generation.job_uid,
+          .run_id = "",
           .node_rank = static_cast<int>(index),
           .nnodes = static_cast<int>(generation.members.size()),
           .first_rank = generation.first_rank_of(index),
@@ -169,7 +172,9 @@ Environment worker_environment(const GroupPlan& plan, const Place& place, int lo
       {"MASTER_PORT", port},
       {"TORCHELASTIC_RESTART_COUNT", std::to_string(place.attempt())},
       {"TORCHELASTIC_MAX_RESTARTS", std::to_string(plan.max_restarts)},
-      {"TORCHELASTIC_RUN_ID", plan.run_id},
+      // As torchrun --standalone does, so that a restart is known from another start.
+      {"TORCHELASTIC_RUN_ID",
+       plan.run_id == kNoRunId && !place.run_id.empty() ? place.run_id : plan.run_id},
       // The launcher serves no store: rank 0 does, as it does without a launcher.
       {"TORCHELASTIC_USE_AGENT_STORE", "False"},
       {"JAX_COORDINATOR_ADDRESS", place.master_addr + ":" + port},

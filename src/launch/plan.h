@@ -53,6 +53,7 @@ base::Result<GroupPlan> plan_group(const Options& options, const Surroundings& a
 struct Place {
   int64_t generation = 1;
   std::string job_uid;
+  std::string run_id;  ///< of a run that is no job's, new at each start of `pelton run`
   int node_rank = 0;
   int nnodes = 1;
   int first_rank = 0;  ///< in the world, of local rank 0

@@ -322,7 +322,12 @@ Place Supervisor::place() const {
     return place_in(settings_.plan, *generation, *index);
   }
   Place place = place_in(settings_.plan, generation ? generation->number : 1, 0);
-  if (generation) place.job_uid = generation->job_uid;
+  if (!generation) return place;
+  if (settings_.environment.contains("PELTON_JOB_UID")) {
+    place.job_uid = generation->job_uid;
+  } else if (settings_.plan.nnodes == 1) {  // other nodes would have other ids
+    place.run_id = generation->job_uid;
+  }
   return place;
 }
 
