@@ -198,6 +198,18 @@ class OneProcess(unittest.TestCase):
     with self.assertRaisesRegex(ValueError, "run= and generation="):
       checkpoint.Checkpointer(self.directory, rank=0, world_size=2)
 
+  @unittest.skipUnless("PELTON" in os.environ, "PELTON does not name the executable")
+  def test_the_executable_has_the_library_with_it(self):
+    path = subprocess.run([os.environ["PELTON"], "python-path", "--directory", self.temporary.name],
+                          capture_output=True, text=True, check=True).stdout.strip()
+    env = {**os.environ, "PYTHONPATH": path}
+    del env["PELTON_CHECKPOINT_LIBRARY"]
+    code = ("import sys, numpy; from pelton.checkpoint import Checkpointer as C; c = C(sys.argv[1]);"
+            "c.save(3, {'a': numpy.ones(5)}); c.wait(); print(sys.modules[C.__module__].__file__, c.newest())")
+    done = subprocess.run([sys.executable, "-c", code, self.directory], env=env, capture_output=True,
+                          text=True, check=True, cwd="/")
+    self.assertEqual(done.stdout, f"{path}/pelton/checkpoint/__init__.py 3\n")
+
   def test_jax_arrays_come_back_as_they_were(self):
     import jax
     import jax.numpy as jnp

@@ -37,6 +37,15 @@ def _path():
   for path in (here.parent / _NAME, here.parents[3] / "build/release" / _NAME):
     if path.exists():
       return str(path)
+  if hasattr(__loader__, "archive"):  # the package that the executable has with it
+    try:
+      data = __loader__.get_data(os.path.join(os.path.dirname(__file__), _NAME))
+    except OSError:
+      return _NAME
+    memory = os.memfd_create(_NAME)  # open for as long as the process lives: the path names it
+    with os.fdopen(os.dup(memory), "wb") as file:
+      file.write(data)
+    return f"/proc/self/fd/{memory}"
   return _NAME  # where the linker looks
 
 
