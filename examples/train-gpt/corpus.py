@@ -4,10 +4,12 @@
 Real text that every machine with Python has, so nothing is downloaded. Bytes are the alphabet, so
 there is no tokenizer either.
 
-What a part of a batch holds is a pure function of (seed, step, part): a resumed run needs no data
-loader state to see exactly the batches that an uninterrupted one sees.
+A sample is one window of the text. An epoch is all samples in an order drawn from its number, each
+exactly once; so the place in the data is one number, how many samples have been read, and it means
+the same on any number of ranks.
 """
 
+import functools
 import hashlib
 import pathlib
 import sysconfig
@@ -33,8 +35,19 @@ def load_corpus(root=None):
   return np.frombuffer(text, dtype=np.uint8), hashlib.sha256(text).hexdigest()
 
 
-def batch_for(text, *, seed, step, part, sequences, length):
-  """Returns the int32 array [sequences, length + 1]: one part of the batch of `step`."""
-  random = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, part, step]))
-  starts = random.integers(0, len(text) - length - 1, size=sequences)
-  return np.stack([text[s : s + length + 1] for s in starts]).astype(np.int32)
+@functools.lru_cache(maxsize=2)
+def order_of(seed, epoch, samples):
+  """Returns the order in which an epoch reads the samples 0 … samples - 1."""
+  return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, epoch])).permutation(samples)
+
+
+def samples_at(text, *, seed, position, count, length):
+  """Returns the numbers of the `count` samples that come after `position` others were read."""
+  samples = (len(text) - 1) // length
+  turns = range(position, position + count)
+  return [int(order_of(seed, turn // samples, samples)[turn % samples]) for turn in turns]
+
+
+def read(text, samples, length):
+  """Returns the int32 array [samples, length + 1] of these samples."""
+  return np.stack([text[n * length : (n + 1) * length + 1] for n in samples]).astype(np.int32)

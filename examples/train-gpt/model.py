@@ -18,13 +18,14 @@ from corpus import BYTE_VALUES
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-  """The sizes that decide what is computed; two runs with equal Shapes run the same program."""
+  """What decides what is computed; two runs with equal Shapes run the same program."""
 
   layers: int = 5
   heads: int = 4
   width: int = 128
   context: int = 64
   sequences_per_rank: int = 12
+  dropout: float = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,20 +99,33 @@ def attention(x, query_key_value, out, heads):
   return jnp.einsum("bhqk,bkhd->bqhd", weights, value).reshape(batch, length, width) @ out
 
 
-def loss(flat, text, shape):
-  """Returns the mean cross-entropy, in nats, of predicting each next byte of `text`."""
+def drop(x, rate, key):
+  """Returns x with a share `rate` of it at zero and the rest made up for."""
+  if not rate:
+    return x
+  return jnp.where(jax.random.bernoulli(key, 1 - rate, x.shape), x / (1 - rate), 0)
+
+
+def loss(flat, text, shape, key):
+  """Returns the mean cross-entropy, in nats, of predicting each next byte of `text`.
+
+  What dropout drops follows from `key` alone.
+  """
   t = unpack(flat, shape)
   x = t["bytes"][text[:, :-1]] + t["positions"]
   per_layer = ("norm_attention", "query_key_value", "attention_out",
                "norm_mlp", "mlp_in", "mlp_out")
 
   def layer(x, weights):
-    norm_a, qkv, out, norm_m, mlp_in, mlp_out = weights
-    x = x + attention(normalize(x, norm_a), qkv, out, shape.heads)
-    return x + jax.nn.gelu(normalize(x, norm_m) @ mlp_in) @ mlp_out, None
+    key, norm_a, qkv, out, norm_m, mlp_in, mlp_out = weights
+    of_attention, of_mlp = jax.random.split(key)
+    x = x + drop(attention(normalize(x, norm_a), qkv, out, shape.heads), shape.dropout, of_attention)
+    hidden = jax.nn.gelu(normalize(x, norm_m) @ mlp_in) @ mlp_out
+    return x + drop(hidden, shape.dropout, of_mlp), None
 
   # One compiled layer run `layers` times: a restart compiles in a fraction of the time.
-  x, _ = jax.lax.scan(layer, x, tuple(t[name] for name in per_layer))
+  keys = jax.random.split(key, shape.layers)
+  x, _ = jax.lax.scan(layer, x, (keys, *(t[name] for name in per_layer)))
   log_likelihood = jax.nn.log_softmax(normalize(x, t["norm_final"]) @ t["logits"])
   return -jnp.mean(jnp.take_along_axis(log_likelihood, text[:, 1:, None], axis=-1))
 

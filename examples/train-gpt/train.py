@@ -11,8 +11,11 @@ all-reduce per step makes the average. The same seed and world size give the sam
 bit, interrupted or not, and the run ends by comparing their hash across all ranks.
 
 With --microbatches N the batch of a step is N parts whatever the number of ranks, dealt out to those
-there are. So the run may go on with fewer or more ranks: it reads the same text in the same order,
-and the gradients differ in rounding alone.
+there are; a part has a key of its own for dropout. So the run may go on with fewer or more ranks: it
+reads the same text in the same order, and the gradients differ in rounding alone.
+
+Checkpoints are pelton.checkpoint's: each rank saves its share of parameters and moments, and with it
+the random key and how many samples have been read.
 
 Rank 0 prints one line per step, `step=17 loss=3.21 ms=512 tokens_per_s=4000`, and every rank prints
 where it resumes. Exit code 0: all steps done and all ranks agree; 1: they do not, or a rank was
@@ -20,10 +23,10 @@ lost; 2: the arguments, the environment or the checkpoint directory do not fit.
 """
 
 import argparse
-import contextlib
 import dataclasses
 import functools
 import hashlib
+import json
 import os
 import pathlib
 import sys
@@ -44,15 +47,11 @@ import numpy as np  # noqa: E402
 from jax.experimental import multihost_utils  # noqa: E402
 from jax.sharding import Mesh, NamedSharding, PartitionSpec  # noqa: E402
 
-import checkpoint  # noqa: E402
+import pelton  # noqa: E402  (`pelton run` and `pelton python-path` know where it is)
+import pelton.checkpoint  # noqa: E402
+import pelton.jax  # noqa: E402
 import corpus  # noqa: E402
 import model  # noqa: E402
-
-try:
-  import pelton
-  import pelton.jax
-except ImportError:  # not under `pelton run`: it trains all the same, and compiles at each start
-  pelton = None
 
 
 def say(line):
@@ -71,10 +70,13 @@ def parse_arguments(argv):
   parser.add_argument("--sequences-per-rank", type=int, default=shape.sequences_per_rank)
   parser.add_argument("--microbatches", type=int, default=0,
                       help="parts of a batch (default: one per rank)")
+  parser.add_argument("--dropout", type=float, default=shape.dropout)
   parser.add_argument("--seed", type=int, default=0)
   parser.add_argument("--text", help="a directory of .py files (default: the standard library)")
   parser.add_argument("--checkpoint-dir", help="shared by all ranks; without it nothing is saved")
   parser.add_argument("--checkpoint-every", type=int, default=20, help="steps")
+  parser.add_argument("--log-samples", type=pathlib.Path,
+                      help="a directory: each rank writes there which samples it read at which step")
   arguments = parser.parse_args(argv)
   if arguments.microbatches < 0:
     parser.error("--microbatches must be at least 1, or 0 for one per rank")
@@ -111,22 +113,26 @@ def microbatches_of(rank, world, microbatches):
 
 
 def build_step(shape, mesh, microbatches):
-  """Returns the step: (parameters, mean, square, text, weights, rate, step) → new state and loss."""
+  """Returns the step, whose arguments are those of step_on_one_rank: → new state and loss."""
   whole, by_rank = PartitionSpec(), PartitionSpec("rank")
 
-  def step_on_one_rank(parameters, mean, square, text, weights, rate, step):
+  def step_on_one_rank(parameters, mean, square, text, indices, weights, key, rate, step):
+    of_step = jax.random.fold_in(jax.random.wrap_key_data(key), step.astype(jax.numpy.uint32))
+
     def one(sums, part):
-      value, gradient = jax.value_and_grad(model.loss)(parameters, part[0], shape)
-      return (sums[0] + part[1] * gradient, sums[1] + part[1] * value), None
+      text, index, weight = part
+      value, gradient = jax.value_and_grad(model.loss)(
+          parameters, text, shape, jax.random.fold_in(of_step, index))
+      return (sums[0] + weight * gradient, sums[1] + weight * value), None
 
     nothing = (jax.numpy.zeros_like(parameters), jax.numpy.float32(0))
-    sums, _ = jax.lax.scan(one, nothing, (text, weights))
+    sums, _ = jax.lax.scan(one, nothing, (text, indices, weights))
     gradient, value = (part / microbatches for part in jax.lax.psum(sums, "rank"))
     return *model.adam(parameters, mean, square, gradient, rate, step), value
 
   sharded = jax.shard_map(
       step_on_one_rank, mesh=mesh, check_vma=False,
-      in_specs=(whole, whole, whole, by_rank, by_rank, whole, whole), out_specs=whole)
+      in_specs=(whole,) * 3 + (by_rank,) * 3 + (whole,) * 3, out_specs=whole)
   return jax.jit(sharded, donate_argnums=(0, 1, 2))
 
 
@@ -137,25 +143,24 @@ def program_key(run):
       (here / name).read_text() for name in ("model.py", "train.py"))
 
 
-def restore(arguments, run, rank, world):
-  """Returns (last finished step, state arrays) on which all ranks agree; (0, fresh) at first."""
-  found = None
-  if arguments.checkpoint_dir:
-    found = checkpoint.load_newest(arguments.checkpoint_dir, run, warn=say)
-  step = found[0] if found else 0
-  if world > 1:
-    chosen = int(multihost_utils.process_allgather(np.int32(step)).min())
-    if chosen != step:  # this rank sees a newer one than some other rank: use the common one
-      step, found = chosen, None
-      if step:
-        found = checkpoint.load(checkpoint.path_of(arguments.checkpoint_dir, step), run)
-  if found:
-    say(f"resume: step={step} rank={rank} checkpoint="
-        f"{checkpoint.path_of(arguments.checkpoint_dir, step)}")
-    return found
-  say(f"start: step=0 rank={rank} no checkpoint to resume from")
+def open_checkpoints(directory, run):
+  """Returns the Checkpointer of this run in a directory. Raises Refused for another run's."""
+  job = " ".join(["train-gpt", *(f"{name}={value}" for name, value in sorted(run.items()))])
+  return pelton.checkpoint.Checkpointer(directory, job=job, **pelton.jax.attempt())
+
+
+def restore(checkpointer, arguments, rank):
+  """Returns (last finished step, [parameters, mean, square], {position, key}): the newest
+  checkpoint's, the same at all ranks, or those that training starts from."""
   parameters = model.initial_parameters(model_shape(arguments), arguments.seed)
-  return 0, [parameters, np.zeros_like(parameters), np.zeros_like(parameters)]
+  state = [parameters, np.zeros_like(parameters), np.zeros_like(parameters)]
+  found = checkpointer and checkpointer.restore(state)
+  if not found:
+    say(f"start: step=0 rank={rank} no checkpoint to resume from")
+    return 0, state, {"position": 0, "key": [0, arguments.seed]}
+  step = checkpointer.restored["step"]
+  say(f"resume: step={step} rank={rank} checkpoint={arguments.checkpoint_dir}")
+  return step, *found
 
 
 def model_shape(arguments):
@@ -169,9 +174,13 @@ def train(arguments, rank, world):
   schedule = model.Schedule(arguments.steps, arguments.learning_rate)
   text, text_hash = corpus.load_corpus(arguments.text)
   microbatches = arguments.microbatches or world
-  run = {"microbatches": microbatches, "seed": arguments.seed, "text": text_hash,
+  run = {"microbatches": microbatches, "seed": arguments.seed, "text": text_hash[:16],
          **dataclasses.asdict(shape), **dataclasses.asdict(schedule)}
-  last, state = restore(arguments, run, rank, world)
+  checkpointer = None
+  if arguments.checkpoint_dir:
+    checkpointer = open_checkpoints(arguments.checkpoint_dir, run)
+  last, state, extra = restore(checkpointer, arguments, rank)
+  position, sequences = extra["position"], shape.sequences_per_rank
   say(f"rank {rank} of {world}: {len(state[0]):,} parameters, {len(text):,} bytes of text, "
       f"ready {time.monotonic() - STARTED:.1f} s after its start")
 
@@ -180,44 +189,85 @@ def train(arguments, rank, world):
   everywhere = functools.partial(jax.make_array_from_process_local_data, whole)
 
   here = microbatches_of(rank, world, microbatches)
-  weights = jax.make_array_from_process_local_data(
-      by_rank, np.array([weight for _, weight in here], np.float32))
+  indices, weights = (jax.make_array_from_process_local_data(by_rank, np.array(part, kind))
+                      for part, kind in zip(zip(*here), (np.int32, np.float32)))
+  key = everywhere(np.array(extra["key"], np.uint32))
 
-  def inputs(step):
-    mine = np.stack([corpus.batch_for(text, seed=arguments.seed, step=step, part=index,
-                                      sequences=shape.sequences_per_rank, length=shape.context)
-                     for index, _ in here])
-    return (jax.make_array_from_process_local_data(by_rank, mine), weights,
+  def samples(position):
+    """The samples of this rank's parts of the batch that begins at `position`."""
+    return [corpus.samples_at(text, seed=arguments.seed, position=position + index * sequences,
+                              count=sequences, length=shape.context) for index, _ in here]
+
+  def inputs(step, position):
+    mine = np.stack([corpus.read(text, part, shape.context) for part in samples(position)])
+    return (jax.make_array_from_process_local_data(by_rank, mine), indices, weights, key,
             everywhere(np.float32(schedule.rate(step))), everywhere(np.float32(step)))
 
+  if checkpointer:
+    checkpointer.prepare(state)
   state = [everywhere(array) for array in state]
   began = time.monotonic()
-  run_step = build_step(shape, mesh, microbatches)
-  if pelton:
-    run_step = pelton.jax.compiled(run_step, key=program_key(run),
-                                   directory=arguments.checkpoint_dir)
-    run_step.prepare(*state, *inputs(last + 1))
-    say(f"rank {rank}: the step was {'loaded' if run_step.loaded else 'compiled'} in "
-        f"{time.monotonic() - began:.1f} s")
-  tokens = microbatches * shape.sequences_per_rank * shape.context
+  run_step = pelton.jax.compiled(build_step(shape, mesh, microbatches), key=program_key(run),
+                                 directory=arguments.checkpoint_dir)
+  run_step.prepare(*state, *inputs(last + 1, position))
+  say(f"rank {rank}: the step was {'loaded' if run_step.loaded else 'compiled'} in "
+      f"{time.monotonic() - began:.1f} s")
+  saves = Saves(checkpointer, rank)
+  per_step = microbatches * sequences
   for step in range(last + 1, arguments.steps + 1):
     began = time.monotonic()
-    if pelton:
-      pelton.step(step)
-    *state, value = run_step(*state, *inputs(step))
+    pelton.step(step)
+    *state, value = run_step(*state, *inputs(step, position))
     value = float(value.addressable_data(0))
     seconds = time.monotonic() - began
+    if arguments.log_samples:
+      log_samples(arguments.log_samples, rank, step, here, samples(position))
+    position += per_step
     if rank == 0:
       say(f"step={step} loss={value:.4f} ms={seconds * 1e3:.0f} "
-          f"tokens_per_s={tokens / seconds:.0f} of={arguments.steps}")
-      if arguments.checkpoint_dir and (
-          step % arguments.checkpoint_every == 0 or step == arguments.steps):
-        began = time.monotonic()
-        with pelton.phase("save") if pelton else contextlib.nullcontext():
-          size = checkpoint.save(arguments.checkpoint_dir, step, run,
-                                 [np.asarray(array.addressable_data(0)) for array in state])
-        say(f"checkpoint: step={step} bytes={size} ms={(time.monotonic() - began) * 1e3:.0f}")
+          f"tokens_per_s={per_step * shape.context / seconds:.0f} of={arguments.steps}")
+    if checkpointer and (step % arguments.checkpoint_every == 0 or step == arguments.steps):
+      saves.save(step, [np.asarray(array.addressable_data(0)) for array in state],
+                 {"position": position, "key": extra["key"]})
+    saves.tell()
+  saves.finish()
   return np.asarray(state[0].addressable_data(0))
+
+
+class Saves:
+  """Saves, and has rank 0 say which checkpoints all ranks have finished."""
+
+  def __init__(self, checkpointer, rank):
+    self.checkpointer, self.rank = checkpointer, rank
+    self.begun = {}  # what is not committed: step → (bytes, milliseconds that it cost the step)
+
+  def save(self, step, state, extra):
+    began = time.monotonic()
+    with pelton.phase("save"):
+      self.checkpointer.save(step, state, extra)
+    self.begun[step] = sum(a.nbytes for a in state), (time.monotonic() - began) * 1e3
+
+  def tell(self):
+    if not self.begun or self.rank:
+      return
+    newest = self.checkpointer.newest() or 0
+    for step in [step for step in self.begun if step <= newest]:
+      size, stall = self.begun.pop(step)
+      say(f"checkpoint: step={step} bytes={size} ms={stall:.0f}")
+
+  def finish(self):
+    if self.checkpointer:
+      self.checkpointer.wait()
+      self.tell()
+      self.checkpointer.close()
+
+
+def log_samples(directory, rank, step, parts, samples):
+  """Appends which samples this rank trained on in a step, as {part of the batch: [sample]}."""
+  read = {index: part for (index, weight), part in zip(parts, samples) if weight}
+  directory.mkdir(parents=True, exist_ok=True)
+  with open(directory / f"rank-{rank}.{os.getpid()}.jsonl", "a", encoding="utf-8") as file:
+    file.write(json.dumps({"step": step, "rank": rank, "parts": read}) + "\n")
 
 
 def all_ranks_agree(parameters, rank, world):
@@ -238,9 +288,12 @@ def main(argv):
   rank, world = join_world()
   try:
     parameters = train(arguments, rank, world)
-  except (checkpoint.Mismatch, ValueError) as error:
+  except (pelton.checkpoint.Refused, ValueError) as error:
     say(f"error: {error}")
     return 2
+  except pelton.checkpoint.Error as error:
+    say(f"error: rank {rank}: {error}")
+    os._exit(1)  # as below
   except jax.errors.JaxRuntimeError as error:
     say(f"error: rank {rank} lost the other ranks: {str(error).splitlines()[0]}")
     os._exit(1)  # leaving the world in good order would wait for those who are gone

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of the training example: what a lost rank, a damaged file or a wrong directory does to it.
+"""Tests of the training example: what lost ranks and a wrong directory do to it.
 
-Needs an interpreter that has requirements.txt installed; `./dev test` runs it with one.
+Needs an interpreter that has requirements.txt installed, and PELTON_CHECKPOINT_LIBRARY or a release
+build; `./dev test` sees to both.
 """
 
+import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -18,11 +21,13 @@ import unittest
 
 import numpy as np
 
-import checkpoint
-import corpus
-
 HERE = pathlib.Path(__file__).resolve().parent
 PACKAGE = str(HERE.parents[1] / "python")
+sys.path.insert(0, PACKAGE)
+
+import corpus  # noqa: E402
+from pelton.checkpoint import Checkpointer  # noqa: E402
+
 RANKS = 3  # the sum of two numbers has no order: two ranks would hide an order that changes
 TINY = ["--layers", "2", "--width", "32", "--heads", "2", "--context", "16",
         "--sequences-per-rank", "2", "--steps", "100", "--checkpoint-every", "10"]
@@ -130,78 +135,106 @@ class TrainingSurvivesALostRank(unittest.TestCase):
 
   def test_another_runs_checkpoints_are_refused(self):
     with tempfile.TemporaryDirectory() as directory:
-      checkpoint.save(directory, 5, {"seed": 99}, [np.zeros(3)])
+      Checkpointer(directory, job="train-gpt seed=99", run="another", generation=0).close()
       done = subprocess.run(
           [sys.executable, str(HERE / "train.py"), *TINY, "--checkpoint-dir", directory],
-          env={key: value for key, value in os.environ.items() if key != "WORLD_SIZE"},
-          capture_output=True, text=True, check=False)
+          env={**{key: value for key, value in os.environ.items() if key != "WORLD_SIZE"},
+               "PYTHONPATH": PACKAGE}, capture_output=True, text=True, check=False)
       self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
-      self.assertRegex(done.stdout, "belongs to another run: .*seed.* differ")
+      self.assertRegex(done.stdout, 'error: .*of job "train-gpt seed=99"')
 
 
-class CheckpointFiles(unittest.TestCase):
-  RUN = {"seed": 0, "world": 4}
+class EverySampleOnce(unittest.TestCase):
+  PARTS, SEQUENCES = 6, 2
 
-  def setUp(self):
-    directory = tempfile.TemporaryDirectory()
-    self.addCleanup(directory.cleanup)
-    self.directory = pathlib.Path(directory.name)
-    self.warnings = []
+  def history(self, logs):
+    """Returns {step: {part: [sample]}} of the last attempt that did the step, and its rank count."""
+    steps = {}
+    for log in logs:  # attempts, oldest first
+      of_attempt = {}
+      for path in log.glob("rank-*.jsonl"):
+        for line in path.read_text().splitlines(keepends=True):
+          if line.endswith("\n"):  # else its writer was killed in it
+            record = json.loads(line)
+            parts = of_attempt.setdefault(record["step"], {})
+            for part, samples in record["parts"].items():
+              self.assertNotIn(int(part), parts, f"two ranks read part {part} of {record}")
+              parts[int(part)] = samples
+      steps.update(of_attempt)
+    return steps
 
-  def save(self, step):
-    checkpoint.save(self.directory, step, self.RUN, [np.full(4, step, np.float32), np.arange(2.0)])
+  def test_through_a_kill_a_shrink_and_a_growth(self):
+    seed = random.randrange(1000)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    with tempfile.TemporaryDirectory() as directory:
+      common = ["--microbatches", str(self.PARTS), "--checkpoint-dir", f"{directory}/checkpoints",
+                "--checkpoint-every", "7", "--seed", str(seed)]
+      logs = []
+      for attempt, (ranks, kill_at) in enumerate([(3, 20), (3, 45), (2, 70), (4, None)]):
+        logs.append(pathlib.Path(directory, f"log-{attempt}"))
+        world = World(*common, "--log-samples", str(logs[-1]), ranks=ranks)
+        if kill_at is None:
+          self.assertEqual(world.finish(), [0] * ranks, world.text(0))
+        else:
+          world.wait_for(0, f"step={kill_at + chance.randrange(10)} ")
+          world.processes[chance.randrange(ranks)].send_signal(signal.SIGKILL)
+          world.stop()  # the others too, as a launcher does, wherever they are
+        self.assertRegex(world.text(0), r"(?m)^resume: step=[1-9]" if attempt else "^start: step=0")
+      steps = self.history(logs)
+      text, _ = corpus.load_corpus()
+      self.assertEqual(sorted(steps), list(range(1, 101)))
+      read = []
+      for step in range(1, 101):
+        self.assertEqual(sorted(steps[step]), list(range(self.PARTS)), f"step {step}")
+        read += [sample for part in range(self.PARTS) for sample in steps[step][part]]
+      self.assertEqual(len(set(read)), len(read), "a sample was read twice")
+      self.assertEqual(read, corpus.samples_at(  # in the order of a run that nothing happened to
+          text, seed=seed, position=0, count=100 * self.PARTS * self.SEQUENCES, length=16))
 
-  def newest(self):
-    return checkpoint.load_newest(self.directory, self.RUN, warn=self.warnings.append)
-
-  def test_what_was_saved_comes_back_bit_for_bit(self):
-    values = np.array([0.1, -0.0, np.inf, 1e-45], np.float32)
-    checkpoint.save(self.directory, 7, self.RUN, [values, np.array([1.5])])
-    step, arrays = self.newest()
-    self.assertEqual(step, 7)
-    self.assertEqual(arrays[0].tobytes(), values.tobytes())
-    self.assertEqual([len(a) for a in arrays], [4, 1])
-
-  def test_a_damaged_file_is_passed_over_for_the_one_before(self):
-    self.save(5)
-    self.save(10)
-    good = checkpoint.path_of(self.directory, 10).read_bytes()
-    damages = {"a flipped bit": good[:-1] + bytes([good[-1] ^ 1]), "a short file": good[:-4],
-               "zeros": bytes(len(good)), "nothing": b"", "JSON of another kind": b"[1]\n"}
-    for name, damage in damages.items():
-      with self.subTest(name):
-        checkpoint.path_of(self.directory, 10).write_bytes(damage)
-        self.warnings.clear()
-        self.assertEqual(self.newest()[0], 5)
-        self.assertEqual(len(self.warnings), 1)
-
-  def test_an_interrupted_writer_leaves_no_checkpoint_and_no_litter(self):
-    self.save(5)
-    (self.directory / ".step-00000010.999.tmp").write_bytes(b"half")
-    self.assertEqual(self.newest()[0], 5)
-    self.save(15)
-    self.assertEqual([p.name for p in sorted(self.directory.iterdir())],
-                     ["step-00000005.ckpt", "step-00000015.ckpt"])
-
-  def test_only_the_newest_few_are_kept(self):
-    for step in range(1, 6):
-      self.save(step)
-    self.assertEqual(len(list(self.directory.iterdir())), checkpoint.KEPT)
-    self.assertEqual(self.newest()[0], 5)
-
-  def test_nothing_there_is_no_checkpoint(self):
-    self.assertIsNone(self.newest())
+  def test_an_epoch_is_every_sample_once_and_the_next_one_in_another_order(self):
+    text = np.zeros(8 * 100 + 5, np.uint8)
+    epochs = [corpus.samples_at(text, seed=3, position=at, count=100, length=8) for at in (0, 100)]
+    for epoch in epochs:
+      self.assertEqual(sorted(epoch), list(range(100)))
+    self.assertNotEqual(*epochs)
+    self.assertEqual(corpus.samples_at(text, seed=3, position=90, count=20, length=8),
+                     epochs[0][90:] + epochs[1][:10])
+    self.assertEqual(corpus.read(np.arange(33, dtype=np.uint8), [3, 0], 8).tolist(),
+                     [list(range(24, 33)), list(range(9))])
 
 
-class Batches(unittest.TestCase):
-  def test_a_batch_depends_on_seed_step_and_part_alone(self):
-    text = np.arange(4096, dtype=np.uint32).astype(np.uint8)
-    sizes = {"sequences": 3, "length": 8}
-    first = corpus.batch_for(text, seed=1, step=2, part=3, **sizes)
-    np.testing.assert_array_equal(first, corpus.batch_for(text, seed=1, step=2, part=3, **sizes))
-    for other in ({"seed": 2}, {"step": 3}, {"part": 2}):
-      changed = corpus.batch_for(text, **{"seed": 1, "step": 2, "part": 3, **other}, **sizes)
-      self.assertFalse(np.array_equal(first, changed), other)
+GRADIENTS = """
+import jax, numpy as np, model, train
+shape, parts = model.Shape(layers=2, width=32, heads=2, context=16, sequences_per_rank=2), 6
+parameters = model.initial_parameters(shape, 0)
+text = np.random.default_rng(1).integers(0, 256, (parts, 2, 17)).astype(np.int32)
+for world in (3, 2, 4):
+  dealt = [part for rank in range(world) for part in train.microbatches_of(rank, world, parts)]
+  indices, weights = (np.array(column) for column in zip(*dealt))
+  mesh = jax.sharding.Mesh(np.array(jax.devices()[:world]), ("rank",))
+  step = train.build_step(shape, mesh, parts)
+  zeros = np.zeros_like(parameters)
+  _, mean, _, loss = step(parameters, zeros, zeros, text[indices], indices.astype(np.int32),
+                          weights.astype(np.float32), np.array([0, 5], np.uint32),
+                          np.float32(1e-3), np.float32(9))
+  gradient = np.asarray(mean, np.float64)  # Adam's first mean is a tenth of it
+  first = gradient if world == 3 else first
+  print(world, np.linalg.norm(gradient - first) / np.linalg.norm(first))
+"""
+
+
+class Resizing(unittest.TestCase):
+  def test_the_gradient_is_the_same_on_any_number_of_ranks(self):
+    done = subprocess.run(
+        [sys.executable, "-c", GRADIENTS], capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": f"{PACKAGE}:{HERE}", "JAX_PLATFORMS": "cpu",
+             "XLA_FLAGS": "--xla_force_host_platform_device_count=4"
+                          " --xla_cpu_use_fusion_emitters=false"
+                          " --xla_llvm_disable_expensive_passes=true"})
+    differences = [float(line.split()[1]) for line in done.stdout.splitlines()]
+    self.assertEqual(len(differences), 3)
+    self.assertLess(max(differences), 1e-5, done.stdout)
 
 
 if __name__ == "__main__":

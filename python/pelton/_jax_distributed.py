@@ -7,18 +7,22 @@ of JAX, so it is used with versions it was tested with; with others JAX does wha
 """
 
 import ctypes
+import functools
 import inspect
+import json
 import os
 import re
 import socket
 import sys
 import time
+import uuid
 import warnings
 
 TESTED = ((0, 10), (0, 11))  # from, and below
 _PARAMETERS = ("coordinator_address", "num_processes", "process_id", "local_device_ids",
                "initialization_timeout")
 _CONNECT_AGAIN_SECONDS = 0.005
+_AGREE_SECONDS = 300
 
 
 def check_version(distributed=None):
@@ -45,6 +49,25 @@ def start_coordinator(address, processes):
   from jax._src import distributed  # pylint: disable=import-outside-toplevel
   return distributed._jax.get_distributed_runtime_service(
       address, processes, heartbeat_timeout=100, shutdown_timeout=300)
+
+
+@functools.cache
+def attempt():
+  """Returns run, generation, rank and world size of this process, for a Checkpointer.
+
+  They are process 0's, so that all have the same, under any launcher. After
+  jax.distributed.initialize. Raises JAX's errors.
+  """
+  from jax._src import distributed  # pylint: disable=import-outside-toplevel
+  state, env = distributed.global_state, os.environ
+  agreed = {"run": env.get("PELTON_JOB_UID") or uuid.uuid4().hex,
+            "generation": int(env.get("PELTON_GENERATION") or 0)}
+  if state.client is None:
+    return {**agreed, "rank": 0, "world_size": 1}
+  if state.process_id == 0:
+    state.client.key_value_set("pelton/attempt", json.dumps(agreed))
+  agreed = json.loads(state.client.blocking_key_value_get("pelton/attempt", _AGREE_SECONDS * 1000))
+  return {**agreed, "rank": state.process_id, "world_size": state.num_processes}
 
 
 class _Elsewhere:
