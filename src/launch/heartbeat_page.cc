@@ -2,7 +2,6 @@
 #include "launch/heartbeat_page.h"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cstring>
 
@@ -10,8 +9,6 @@ namespace pelton::launch {
 namespace {
 
 constexpr size_t kWrittenAt = 32;
-constexpr std::array<const char*, 10> kNames = {"none", "start",   "compile",    "step", "eval",
-                                                "save", "restore", "collective", "data", "done"};
 
 template <typename T>
 T value_at(std::string_view page, size_t offset) {
@@ -33,11 +30,6 @@ uint64_t written_in(std::string_view page) {
 }
 
 }  // namespace
-
-const char* beat_phase_name(BeatPhase phase) {
-  const auto number = static_cast<uint32_t>(phase);
-  return number < kNames.size() ? kNames[number] : "other";
-}
 
 std::string make_page(int64_t generation, int rank) {
   std::string page(kPageSize, '\0');
@@ -73,7 +65,7 @@ void PageReader::read(std::string_view page, std::vector<Beat>& beats) {
     const size_t slot = kPageHeader + kPageRecord * static_cast<size_t>(i % kPageCapacity);
     const Beat beat{.at_ns = value_at<int64_t>(page, slot + 8),
                     .step = value_at<int64_t>(page, slot + 16),
-                    .phase = BeatPhase{value_at<uint32_t>(page, slot + 24)}};
+                    .phase = Phase{value_at<uint32_t>(page, slot + 24)}};
     std::atomic_thread_fence(std::memory_order_acquire);
     if (value_at<uint64_t>(page, slot) != i + 1) {  // overwritten, or torn: so is all before it
       beats.resize(first);

@@ -31,6 +31,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "decide/health/phase.h"
 
 namespace pelton::launch {
 
@@ -43,26 +44,13 @@ inline constexpr size_t kPageSize = kPageHeader + kPageRecord * kPageCapacity;
 /// Beside the page: {"type", "message", "where"} of the exception that a worker dies of.
 inline constexpr const char* kExceptionSuffix = ".exception";
 
-/// As numbered in the page. A number that is not known here is kept as it is.
-enum class BeatPhase : uint32_t {
-  None,
-  Start,
-  Compile,
-  Step,
-  Eval,
-  Save,
-  Restore,
-  Collective,
-  Data,
-  Done,
-};
-const char* beat_phase_name(BeatPhase phase);  ///< "collective"; "other" for an unknown number
+using decide::health::Phase;
 
 /// A phase began.
 struct Beat {
   int64_t at_ns = 0;  ///< CLOCK_MONOTONIC
   int64_t step = -1;
-  BeatPhase phase = BeatPhase::None;
+  Phase phase = Phase::None;
   bool operator==(const Beat&) const = default;
 };
 

@@ -16,7 +16,7 @@ class Writer {
  public:
   explicit Writer(std::string& page) : page_(page) {}
   void begin_slot() { put(slot(), next_ + 1); }
-  void write(int64_t at, int64_t step, BeatPhase phase) {
+  void write(int64_t at, int64_t step, Phase phase) {
     put(slot() + 8, at);
     put(slot() + 16, step);
     put(slot() + 24, static_cast<uint64_t>(phase));
@@ -48,13 +48,13 @@ TEST(HeartbeatPage, EachRecordIsReadOnceAndInOrder) {
   Writer writer(page);
   PageReader reader;
   EXPECT_TRUE(read(reader, page).empty());
-  writer.write(10, -1, BeatPhase::Start);
-  writer.write(20, 0, BeatPhase::Step);
+  writer.write(10, -1, Phase::Start);
+  writer.write(20, 0, Phase::Step);
   EXPECT_EQ(read(reader, page),
-            (std::vector<Beat>{{10, -1, BeatPhase::Start}, {20, 0, BeatPhase::Step}}));
+            (std::vector<Beat>{{10, -1, Phase::Start}, {20, 0, Phase::Step}}));
   EXPECT_TRUE(read(reader, page).empty());
-  writer.write(30, 1, BeatPhase::Step);
-  EXPECT_EQ(read(reader, page), (std::vector<Beat>{{30, 1, BeatPhase::Step}}));
+  writer.write(30, 1, Phase::Step);
+  EXPECT_EQ(read(reader, page), (std::vector<Beat>{{30, 1, Phase::Step}}));
   PageReader successor;
   EXPECT_EQ(read(successor, page).size(), 3u);
 }
@@ -64,7 +64,7 @@ TEST(HeartbeatPage, WhoReadsTooLateLosesTheOldestOnly) {
   Writer writer(page);
   PageReader reader;
   const int64_t total = int64_t{kPageCapacity} * 2 + 5;
-  for (int64_t i = 0; i < total; ++i) writer.write(i, i, BeatPhase::Step);
+  for (int64_t i = 0; i < total; ++i) writer.write(i, i, Phase::Step);
   const std::vector<Beat> beats = read(reader, page);
   // The oldest that is still there may be being overwritten by a record that is not counted yet.
   ASSERT_EQ(beats.size(), kPageCapacity - 1);
@@ -76,7 +76,7 @@ TEST(HeartbeatPage, WhoReadsTooLateLosesTheOldestOnly) {
 TEST(HeartbeatPage, ATornRecordIsDropped) {
   std::string page = make_page(1, 0);
   Writer writer(page);
-  for (int i = 0; i < 4; ++i) writer.write(i, i, BeatPhase::Step);
+  for (int i = 0; i < 4; ++i) writer.write(i, i, Phase::Step);
   const uint64_t other = 77;
   std::memcpy(page.data() + kPageHeader + kPageRecord * 1, &other, sizeof other);
   PageReader reader;
@@ -95,7 +95,7 @@ TEST_F(FastWriterTest, NeverShowsAWrongRecord) {
   world().executor.run(
       [&] {
         Writer writer(page);
-        for (int64_t i = 0; i < kTotal; ++i) writer.write(i * 3, i, BeatPhase::Step);
+        for (int64_t i = 0; i < kTotal; ++i) writer.write(i * 3, i, Phase::Step);
         has_ended = true;
       },
       [this] { stop(); });
@@ -126,8 +126,8 @@ TEST(HeartbeatPage, APageOfAnotherVersionGenerationOrRankIsRefused) {
 }
 
 TEST(HeartbeatPage, PhasesHaveNames) {
-  EXPECT_STREQ(beat_phase_name(BeatPhase::Collective), "collective");
-  EXPECT_STREQ(beat_phase_name(BeatPhase{1000}), "other");
+  EXPECT_STREQ(phase_name(Phase::Collective), "collective");
+  EXPECT_STREQ(phase_name(Phase{1000}), "other");
 }
 
 }  // namespace

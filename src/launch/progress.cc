@@ -8,8 +8,8 @@ namespace pelton::launch {
 namespace {
 
 /// What is no longer part of the step before it.
-bool ends_a_step(BeatPhase phase) {
-  return phase == BeatPhase::Eval || phase == BeatPhase::Save || phase == BeatPhase::Done;
+bool ends_a_step(Phase phase) {
+  return phase == Phase::Eval || phase == Phase::Save || phase == Phase::Done;
 }
 
 }  // namespace
@@ -38,9 +38,9 @@ void Progress::end_step(int64_t at_ns) {
 std::map<std::string, double> Progress::phase_seconds(int64_t now_ns) const {
   std::map<std::string, double> seconds;
   for (const auto& [phase, ns] : spent_ns_) {
-    seconds[beat_phase_name(phase)] += static_cast<double>(ns) * 1e-9;
+    seconds[phase_name(phase)] += static_cast<double>(ns) * 1e-9;
   }
-  seconds[beat_phase_name(phase_)] +=
+  seconds[phase_name(phase_)] +=
       static_cast<double>(std::max<int64_t>(0, now_ns - since_ns_)) * 1e-9;
   return seconds;
 }

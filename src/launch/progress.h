@@ -21,7 +21,7 @@ class Progress {
   bool has_begun() const { return has_begun_; }   ///< a record was there
   int64_t begun_ns() const { return begun_ns_; }  ///< of the first record
   int64_t step() const { return step_; }          ///< the last step begun; -1: none
-  BeatPhase phase() const { return phase_; }
+  Phase phase() const { return phase_; }
   int64_t since_ns() const { return since_ns_; }  ///< when `phase` began
 
   /// A step ends when another begins, and when what is not training begins (eval, save, done).
@@ -38,12 +38,12 @@ class Progress {
 
   bool has_begun_ = false;
   int64_t begun_ns_ = 0;
-  BeatPhase phase_ = BeatPhase::Start;
+  Phase phase_ = Phase::Start;
   int64_t since_ns_;
   int64_t step_ = -1;
   int64_t first_step_ = -1, last_step_ = -1;
   int64_t first_step_ns_ = 0, last_step_ns_ = 0;
-  std::map<BeatPhase, int64_t> spent_ns_;  ///< in phases that are over
+  std::map<Phase, int64_t> spent_ns_;  ///< in phases that are over
 };
 
 }  // namespace pelton::launch

@@ -103,7 +103,7 @@ void WorkerPages::complete(PodReport& report) const {
     if (page == pages_.end() || !page->second.progress.has_begun()) continue;
     const Progress& progress = page->second.progress;
     worker.step = progress.step();
-    worker.phase = beat_phase_name(progress.phase());
+    worker.phase = phase_name(progress.phase());
     if (worker.state == WorkerState::Starting) {
       worker.state = WorkerState::Running;
       worker.since = instant(progress.begun_ns());

@@ -20,9 +20,6 @@ constexpr Duration kSlowFor = Duration::seconds(5);           ///< then a stragg
 constexpr Duration kSlowByLeast = Duration::milliseconds(2);  ///< a smaller difference is noise
 constexpr int64_t kEnoughSeen = 3;                            ///< ends, before a time is usual
 
-constexpr const char* kPhaseNames[kPhases] = {"none", "start",   "compile",    "step", "eval",
-                                              "save", "restore", "collective", "data", "done"};
-
 /// Phases whose length depends on what they find outside the job, or is different each time.
 bool is_variable(Phase phase) {
   return phase != Phase::Step && phase != Phase::Collective;
@@ -47,14 +44,6 @@ std::string text_of(Duration duration) {
 }
 
 }  // namespace
-
-Phase phase_of(uint32_t number) {
-  return number < kPhases ? static_cast<Phase>(number) : Phase::Step;
-}
-
-const char* phase_name(Phase phase) {
-  return kPhaseNames[static_cast<size_t>(phase)];
-}
 
 std::optional<recovery::WorkerState> state_of(Finding::Kind kind) {
   switch (kind) {
@@ -95,6 +84,7 @@ void RankWatch::learn_end(Rank& rank, Phase next, int64_t step, Instant ended) {
 }
 
 void RankWatch::on_record(int number, Phase phase, int64_t step, Instant began) {
+  if (static_cast<size_t>(phase) >= kPhases) phase = Phase::Step;
   const auto found = ranks_.find(number);
   if (found == ranks_.end()) return;
   Rank& rank = found->second;

@@ -29,27 +29,11 @@
 #include <vector>
 
 #include "base/time.h"
+#include "decide/health/phase.h"
 #include "decide/health/quantiles.h"
 #include "decide/recovery/records.h"
 
 namespace pelton::decide::health {
-
-/// As numbered in the heartbeat page. A number that is not known counts as Step.
-enum class Phase : uint8_t {
-  None,
-  Start,
-  Compile,
-  Step,
-  Eval,
-  Save,
-  Restore,
-  Collective,
-  Data,
-  Done,
-};
-inline constexpr size_t kPhases = 10;
-Phase phase_of(uint32_t number);
-const char* phase_name(Phase phase);  ///< "collective"
 
 /// What the system says about a worker's process. Totals count from its start.
 struct Evidence {
