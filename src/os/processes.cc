@@ -16,6 +16,7 @@
 #include <iterator>
 
 #include "os/enter.h"
+#include "os/process_activity.h"
 #include "os/process_streams.h"
 #include "os/spawn.h"
 
@@ -298,6 +299,10 @@ std::vector<int> OsProcesses::orphans() {
 
 base::Result<uint64_t> OsProcesses::start_ticks(int pid) {
   return read_start_ticks(pid);
+}
+
+base::Result<world::ProcessActivity> OsProcesses::activity(int pid, bool with_sockets) {
+  return read_activity(pid, with_sockets);
 }
 
 base::Result<std::unique_ptr<world::Process>> OsProcesses::attach(

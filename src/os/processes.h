@@ -22,6 +22,7 @@ class OsProcesses final : public world::Processes {
   base::Result<std::unique_ptr<world::Process>> spawn(
       world::ProcessSpec spec, std::function<void(world::ExitState)> on_exit) override;
   base::Result<uint64_t> start_ticks(int pid) override;
+  base::Result<world::ProcessActivity> activity(int pid, bool with_sockets) override;
   base::Result<std::unique_ptr<world::Process>> attach(
       int pid, uint64_t start_ticks, std::function<void(world::ExitState)> on_exit) override;
   base::Status keep_orphans() override;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/strings.h"
+#include "os/process_activity.h"
 #include "os/self.h"
 #include "os/test_world.h"
 
@@ -494,6 +495,50 @@ TEST_F(EnterTest, AProcessThatHasEndedIsNotEntered) {
   enter_.start_ticks += 1;
   const auto process = processes().spawn(inside("true"), [](ExitState) {});
   EXPECT_EQ(process.status().code(), Code::NotFound) << process.status().to_string();
+}
+
+TEST_F(ProcessesTest, ActivityTellsWhetherAProcessIsStoppedBusyOrGone) {
+  std::string heard;
+  ProcessSpec spec = shell("while :; do :; done & echo $!; wait");
+  spec.new_session = spec.take_group_along = true;
+  spec.on_output = [&](std::string_view piece) {
+    heard += piece;
+    if (heard.ends_with('\n')) stop();
+  };
+  auto parent = processes().spawn(std::move(spec), [](ExitState) {});
+  ASSERT_TRUE(parent.ok());
+  run();
+  const auto loop = base::parse_int(base::trim(heard));
+  ASSERT_TRUE(loop.ok()) << heard;
+  const int pid = static_cast<int>(*loop);
+  while (processes().activity(pid, false)->processor_time <= base::Duration::milliseconds(50)) {
+    ASSERT_EQ(processes().activity(pid, false)->state, 'R');
+  }
+  ASSERT_EQ(::kill(pid, SIGSTOP), 0);
+  while (processes().activity(pid, false)->state != 'T') continue;  // as soon as it is scheduled
+  const auto waiting = processes().activity(parent.value()->pid(), true);
+  ASSERT_TRUE(waiting.ok());
+  EXPECT_EQ(waiting->state, 'S');
+  EXPECT_EQ(waiting->resent, 0);
+  ASSERT_TRUE(parent.value()->signal_group(SIGKILL).ok());
+  EXPECT_EQ(processes().activity(0x7ffffff0, true).status().code(), Code::NotFound);
+}
+
+TEST(ProcessActivity, AttemptsToHaveAnAnswerAreCountedForTheProcesssOwnSockets) {
+  // As the kernel writes it, with a peer that is cut off in the second line.
+  const std::string table =
+      "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout "
+      "inode\n"
+      "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000003     0        0 "
+      "17 1 0000000000000000 100 0 0 10 0\n"
+      "   1: 0200000A:D2F0 0300000A:1F90 01 00000400:00000000 01:00000A3C 0000000B     0        0 "
+      "18 2 0000000000000000 20 4 30 10 -1\n"
+      "   2: 0200000A:D2F2 0300000A:1F90 01 00000400:00000000 01:00000A3C 00000002     0        0 "
+      "19 2 0000000000000000 20 4 30 10 -1\n";
+  EXPECT_EQ(resent_in(table, {17, 18}), 11);
+  EXPECT_EQ(resent_in(table, {18, 19}), 13);
+  EXPECT_EQ(resent_in(table, {4}), 0);
+  EXPECT_EQ(resent_in("garbled\n", {4}), 0);
 }
 
 }  // namespace

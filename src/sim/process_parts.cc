@@ -109,6 +109,13 @@ base::Result<uint64_t> SimProcesses::start_ticks(int pid) {
   return found->second->start;
 }
 
+base::Result<world::ProcessActivity> SimProcesses::activity(int pid, bool) {
+  PELTON_TRY(start_ticks(pid).status());
+  world::ProcessActivity activity;
+  activity.state = 'S';
+  return activity;
+}
+
 base::Result<std::unique_ptr<world::Process>> SimProcesses::attach(
     int pid, uint64_t start_ticks, std::function<void(world::ExitState)> on_exit) {
   auto found = children_.find(pid);

@@ -77,6 +77,8 @@ class SimProcesses final : public world::Processes {
   base::Result<std::unique_ptr<world::Process>> spawn(
       world::ProcessSpec spec, std::function<void(world::ExitState)> on_exit) override;
   base::Result<uint64_t> start_ticks(int pid) override;
+  /// A scripted program sleeps, and uses nothing.
+  base::Result<world::ProcessActivity> activity(int pid, bool with_sockets) override;
   base::Result<std::unique_ptr<world::Process>> attach(
       int pid, uint64_t start_ticks, std::function<void(world::ExitState)> on_exit) override;
   // A scripted program forks nothing, so nobody loses a parent here.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "base/time.h"
 
 namespace pelton::world {
 
@@ -69,6 +70,16 @@ struct ExitState {
   int shell_code() const { return code ? *code : 128 + signal.value_or(0); }
 };
 
+/// What a process does, and what it has used since it started.
+struct ProcessActivity {
+  /// Of its first thread, as in /proc/PID/stat: R runs, S sleeps, D waits for a disk, T is stopped
+  /// by a signal, t by a debugger.
+  char state = '?';
+  base::Duration processor_time;  ///< of all its threads, user and system
+  int64_t disk_bytes = 0;         ///< read and written; 0 where that may not be known
+  int64_t resent = 0;  ///< attempts, of its TCP sockets, to have answered what they have sent now
+};
+
 /// A running or ended child. Destroying it neither kills nor waits: on_exit is not called any more.
 class Process {
  public:
@@ -101,6 +112,8 @@ class Processes {
   /// When a process started, in clock ticks since boot (field 22 of /proc/PID/stat): with the pid
   /// it names a process for good. NotFound where there is none.
   virtual base::Result<uint64_t> start_ticks(int pid) = 0;
+  /// NotFound where it is gone. `with_sockets`: `resent` too, which costs more.
+  virtual base::Result<ProcessActivity> activity(int pid, bool with_sockets) = 0;
   /// A running process that is not our child (pidfd). NotFound where the process of that pid and
   /// start is gone. `on_exit` comes once when it ends, without code and signal.
   virtual base::Result<std::unique_ptr<Process>> attach(int pid, uint64_t start_ticks,
