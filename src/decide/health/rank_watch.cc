@@ -15,9 +15,10 @@ constexpr Duration kSilent = Duration::milliseconds(250);     ///< then evidence
 constexpr Duration kStopped = Duration::milliseconds(300);    ///< then a stopped rank is named
 constexpr Duration kLeastLate = Duration::milliseconds(800);  ///< never late before
 constexpr Duration kBlind = Duration::milliseconds(1000);     ///< between two looks: not counted
-constexpr Duration kUnknownIdle = Duration::seconds(300);     ///< NoProgress without a usual time
+constexpr Duration kUnknownIdle = Duration::seconds(300);     ///< Blocked without a usual time
 constexpr Duration kSlowFor = Duration::seconds(5);           ///< then a straggler is named
 constexpr Duration kSlowByLeast = Duration::milliseconds(2);  ///< a smaller difference is noise
+constexpr Duration kUnknownDetail = Duration::seconds(2);  ///< look closer without a usual time
 constexpr int64_t kEnoughSeen = 3;                            ///< ends, before a time is usual
 
 /// Phases whose length depends on what they find outside the job, or is different each time.
@@ -67,12 +68,19 @@ void RankWatch::begin(const std::vector<int>& ranks, Instant now, bool sees_all_
   looked_ = now;
 }
 
+bool RankWatch::is_in_first_step(const Rank& rank) {
+  return !rank.has_stepped && (is_own_work(rank.phase) || rank.phase == Phase::Collective);
+}
+
 void RankWatch::learn_end(Rank& rank, Phase next, int64_t step, Instant ended) {
   const Duration lasted = ended - rank.began;
-  if (is_watched(rank.phase)) usual_[static_cast<size_t>(rank.phase)].add(lasted);
+  const bool is_usual = !is_in_first_step(rank);  // a step that compiles teaches nothing
+  if (is_watched(rank.phase) && is_usual) usual_[static_cast<size_t>(rank.phase)].add(lasted);
   if (is_own_work(rank.phase)) rank.own = rank.own + lasted;
   if (step == rank.step && next != Phase::Done) return;
-  if (rank.own > Duration() && rank.step >= 0) {
+  const bool has_stepped = rank.has_stepped;
+  rank.has_stepped = has_stepped || rank.step >= 0;
+  if (has_stepped && rank.own > Duration()) {
     if (rank.recent.size() < kRecent) {
       rank.recent.push_back(rank.own);
     } else {
@@ -100,10 +108,16 @@ void RankWatch::on_record(int number, Phase phase, int64_t step, Instant began) 
   rank.unanswered_since.reset();
 }
 
-std::vector<int> RankWatch::wants_evidence(Instant now) const {
-  std::vector<int> wanted;
+std::vector<RankWatch::Wanted> RankWatch::wants_evidence(Instant now) const {
+  std::array<std::optional<Stall>, kPhases> stalls;
+  for (size_t phase = 0; phase < kPhases; ++phase) stalls[phase] = stall_of(Phase(phase));
+  std::vector<Wanted> wanted;
   for (const auto& [number, rank] : ranks_) {
-    if (rank.phase != Phase::Done && now - rank.began >= kSilent) wanted.push_back(number);
+    const Duration silent = now - rank.began;
+    if (rank.phase == Phase::Done || silent < kSilent) continue;
+    const auto& stall = stalls[static_cast<size_t>(rank.phase)];
+    const Duration usual = stall && !is_in_first_step(rank) ? stall->late : kUnknownDetail;
+    wanted.push_back({number, rank.has_record && silent >= usual});
   }
   return wanted;
 }
@@ -122,14 +136,19 @@ void RankWatch::on_evidence(int number, const Evidence& evidence, Instant now) {
     rank.unanswered_last = now;
   }
   // A twentieth of a processor is what idle threads of a framework use. Who waits for a disk is not
-  // idle: how long that may take is not ours to say.
-  const bool is_idle = rank.idle_since && evidence.state != 'D' &&
+  // idle: how long that may take is not ours to say. Nor is who would run and is not let.
+  const bool is_waiting = evidence.state == 'S' || evidence.state == 'T';
+  const bool is_idle = rank.idle_since && is_waiting &&
                        evidence.disk_bytes == rank.idle_from.disk_bytes &&
                        evidence.processor_time - rank.idle_from.processor_time <=
                            (now - *rank.idle_since) / 20 + Duration::milliseconds(20);
   if (!is_idle) {
     rank.idle_since = now;
     rank.idle_from = evidence;
+  }
+  if (!rank.evidence) {
+    rank.busy_from = evidence.processor_time;
+    rank.busy_since = now;
   }
   rank.evidence = evidence;
   rank.evidence_at = now;
@@ -202,28 +221,35 @@ std::optional<int> RankWatch::deadlocked(const Look& look) const {
   return first;
 }
 
+bool RankWatch::is_busy(const Rank& rank) const {
+  if (!rank.evidence) return false;
+  const Duration used = rank.evidence->processor_time - rank.busy_from;
+  return used * 2 >= rank.evidence_at - rank.busy_since && used > Duration();
+}
+
 std::optional<Finding> RankWatch::blame(int number, const Rank& rank, const Look& look) const {
-  // Where a script marks its collectives, whoever is in none is waited for, by ranks elsewhere too.
-  const bool is_waited_for =
-      !waits(rank, look) && (look.waiting > 0 || (marks_collectives_ && !settings_.sees_all_ranks));
-  if (!is_waited_for) return std::nullopt;
-  const auto& stall = look.stall_of(rank);
+  // Where a script marks its collectives, whoever is in none may be waited for by ranks elsewhere.
+  const bool is_waited_for = look.waiting > 0;
+  const bool may_be = marks_collectives_ && !settings_.sees_all_ranks;
+  if (waits(rank, look) || !(is_waited_for || may_be)) return std::nullopt;
+  if (rank.evidence && rank.evidence->state == 't') return std::nullopt;
+  const auto kind = is_waited_for ? Finding::Kind::Hung : Finding::Kind::Suspected;
+  const auto stall = look.stall_of(rank);
   const Duration lasted = look.now - rank.counted;
   const Duration idle = rank.idle_since ? look.now - *rank.idle_since : Duration();
+  const std::string what =
+      fmt::format("{} of step {} since {}", phase_name(rank.phase), rank.step, text_of(lasted));
+  const char* whom = is_waited_for ? "its peers wait for it" : "peers elsewhere may wait for it";
   if (idle >= (stall ? stall->idle : kUnknownIdle)) {
-    return Finding{
-        number, Finding::Kind::Hung, "NoProgress",
-        fmt::format("{} of step {} since {}, and neither processor nor disk used for {}, "
-                    "while its peers wait for it",
-                    phase_name(rank.phase), rank.step, text_of(lasted), text_of(idle)),
-        rank.counted + (stall ? stall->late : Duration())};
+    return Finding{number, kind, "Blocked",
+                   fmt::format("{}, neither processor nor disk used for {}, and {}", what,
+                               text_of(idle), whom),
+                   rank.counted + (stall ? stall->late : Duration())};
   }
   if (stall && lasted >= stall->wait) {
-    return Finding{number, Finding::Kind::Hung, "CostOfWaiting",
-                   fmt::format("{} of step {} since {}, usually at most {}: its peers wait, and "
-                               "to begin again takes {}",
-                               phase_name(rank.phase), rank.step, text_of(lasted),
-                               text_of(stall->p99), text_of(settings_.restart_cost)),
+    return Finding{number, kind, is_busy(rank) ? "Spinning" : "CostOfWaiting",
+                   fmt::format("{}, usually at most {}; {}, and to begin again takes {}", what,
+                               text_of(stall->p99), whom, text_of(settings_.restart_cost)),
                    rank.counted + stall->late};
   }
   return std::nullopt;
@@ -231,7 +257,7 @@ std::optional<Finding> RankWatch::blame(int number, const Rank& rank, const Look
 
 std::optional<Finding> RankWatch::stuck_in_collective(int number, const Rank& rank,
                                                       const Look& look) const {
-  const auto& stall = look.stall_of(rank);
+  const auto stall = look.stall_of(rank);
   if (!stall || look.working > 0) return std::nullopt;
   const Instant late_since = rank.counted + stall->late;
   const Duration patience = std::max(Duration::seconds(10), stall->idle);
@@ -267,7 +293,7 @@ std::optional<Finding> RankWatch::hang_of(int number, const Rank& rank, const Lo
   if (hang || !look.is_late(rank)) return hang;
   // Who waits is not suspected while there is somebody here that it may wait for.
   if (waits(rank, look) && look.working > 0) return std::nullopt;
-  const Stall& stall = *look.stall_of(rank);
+  const Stall stall = *look.stall_of(rank);
   return Finding{number, Finding::Kind::Suspected, "Late",
                  fmt::format("{} of step {} since {}, usually at most {}", phase_name(rank.phase),
                              rank.step, text_of(look.now - rank.counted), text_of(stall.p99)),

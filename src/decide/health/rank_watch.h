@@ -3,18 +3,23 @@
 // heartbeat pages and from what the system says about their processes.
 //
 // Time alone makes a suspicion, never an action. A rank is suspected when its phase lasts longer
-// than 2.5 times the 99th percentile of that phase (at least 0.8 s), learned from all ranks here.
-// It is called Hung by evidence:
-//   Stopped      it is stopped by a signal (state T, in samples that are 0.3 s apart)
-//   NoProgress   a peer waits for it in a collective, and it used neither processor nor disk for
-//   long Unanswered   it waits in a collective, nobody here is to blame, and its segments are sent
-//   again Deadlock     all ranks of the job are here, all wait in a collective, none uses the
-//   processor CostOfWaiting  a peer waits for it, and to wait longer costs more than to begin
-//   again: a loop
-//                that holds the interpreter's lock looks busy for ever
-// and Slow where its own part of a step takes twice what its peers' takes. A phase that was never
-// seen to end (the first compilation) has no usual duration, so only Stopped is found in it, and
-// NoProgress after minutes. Steps that are slow on all ranks are nobody's fault.
+// than 2.5 times the 99th percentile of that phase (at least 0.8 s), learned from all ranks here,
+// except in their first step of a generation, which may compile. It is called Hung by evidence:
+//   Stopped        it is stopped by a signal (state T, in samples that are 0.3 s apart)
+//   Blocked        a peer waits for it in a collective, and it used neither processor nor disk for
+//                  long
+//   Unanswered     it waits in a collective, nobody here is to blame, and what its sockets sent is
+//                  sent again and again
+//   Deadlock       all ranks of the job are here, all wait in a collective, none uses the processor
+//   Spinning       a peer waits for it, and to wait longer costs more than to begin again, though
+//                  it uses the processor: a loop that holds the interpreter's lock
+//   CostOfWaiting  the same of one that uses little of it
+// and Slow where its own part of a step takes twice what its peers' takes. Whether peers elsewhere
+// wait for a rank is not known here: where none of these ranks does, Blocked, Spinning and
+// CostOfWaiting are suspicions, and whoever sees all pods may make more of them. A phase that was
+// never seen to end (the first compilation) has no usual duration, so only Stopped is found in it,
+// and Blocked after minutes. One in a debugger's hands is never Hung. Steps that are slow on all
+// ranks are nobody's fault.
 //
 // Use: every 100 ms or so hand over the new records (on_record), then the evidence of the ranks
 // that wants_evidence() names (a rank that beat lately needs none), then ask findings(). All times
@@ -37,10 +42,12 @@ namespace pelton::decide::health {
 
 /// What the system says about a worker's process. Totals count from its start.
 struct Evidence {
-  char state = '?';               ///< of its first thread, as in /proc/PID/stat: R S D T t Z X
+  /// As in /proc/PID/stat: T or t where its first thread is stopped, else D or R where any thread
+  /// is known to be so, else S.
+  char state = '?';
   base::Duration processor_time;  ///< of all its threads, user and system
   int64_t disk_bytes = 0;         ///< read and written, as in /proc/PID/io
-  int64_t tcp_retransmits = 0;    ///< segments sent again, over its sockets; 0 where not known
+  int64_t tcp_retransmits = 0;    ///< of what its sockets sent; 0 where not known
 };
 
 struct Finding {
@@ -51,7 +58,7 @@ struct Finding {
   };
   int rank = 0;
   Kind kind = Kind::Suspected;
-  std::string cause;    ///< one word: see above; "Late" for Suspected, "Straggler" for Slow
+  std::string cause;    ///< one word: see above; or "Late" for Suspected, "Straggler" for Slow
   std::string detail;   ///< for people, one line, with the numbers
   base::Instant since;  ///< Suspected and Hung: when it became late; Slow: when it fell behind
   bool operator==(const Finding&) const = default;
@@ -79,8 +86,13 @@ class RankWatch {
   /// own time teach it just the same.
   void on_record(int rank, Phase phase, int64_t step, base::Instant began);
 
-  /// The ranks whose evidence on_evidence() is to give now: silent for 0.25 s, or waiting.
-  std::vector<int> wants_evidence(base::Instant now) const;
+  struct Wanted {
+    int rank = 0;
+    /// It is late, or nobody knows what is usual: its threads and sockets are of interest too.
+    bool in_detail = false;
+  };
+  /// The ranks whose evidence on_evidence() is to give now: silent for 0.25 s.
+  std::vector<Wanted> wants_evidence(base::Instant now) const;
   void on_evidence(int rank, const Evidence& evidence, base::Instant now);
 
   /// At most one per rank, by rank. The same finding is given again until it ends.
@@ -97,13 +109,16 @@ class RankWatch {
     base::Instant began;    ///< of the phase
     base::Instant counted;  ///< the same, later by the time in which nobody looked
     bool has_record = false;
+    bool has_stepped = false;            ///< its first step of this generation is over
     base::Duration own;                  ///< of this step, outside collectives, so far
     std::vector<base::Duration> recent;  ///< the same of the last steps, a ring
     size_t next_recent = 0;
     std::optional<base::Instant> slow_since;
 
-    std::optional<Evidence> evidence;  ///< the newest
+    std::optional<Evidence> evidence;  ///< the newest of this phase
     base::Instant evidence_at;
+    base::Duration busy_from;  ///< processor time at the first of this phase
+    base::Instant busy_since;  ///< when that was
     std::optional<base::Instant> stopped_since;
     /// Since then it used neither processor nor disk; what it had used by then.
     std::optional<base::Instant> idle_since;
@@ -126,7 +141,8 @@ class RankWatch {
     std::vector<base::Duration> own_parts;             ///< of a step, by rank, sorted
     std::optional<int> deadlocked;
 
-    const std::optional<Stall>& stall_of(const Rank& rank) const {
+    std::optional<Stall> stall_of(const Rank& rank) const {
+      if (is_in_first_step(rank)) return std::nullopt;
       return stalls[static_cast<size_t>(rank.phase)];
     }
     bool is_late(const Rank& rank) const {
@@ -134,10 +150,12 @@ class RankWatch {
     }
   };
 
+  static bool is_in_first_step(const Rank& rank);
   void learn_end(Rank& rank, Phase next, int64_t step, base::Instant ended);
   void skip_blind_time(base::Instant now);
   Look look_at(base::Instant now) const;
   std::optional<Stall> stall_of(Phase phase) const;
+  bool is_busy(const Rank& rank) const;
   bool waits(const Rank& rank, const Look& look) const;
   std::optional<int> deadlocked(const Look& look) const;
   std::optional<Finding> hang_of(int number, const Rank& rank, const Look& look) const;
