@@ -73,6 +73,7 @@ struct pelton_checkpointer {
   // On the loop only:
   std::unique_ptr<pelton::checkpoint::Place> place;
   Status error;
+  std::atomic<bool> has_error = false;  ///< so that the caller need not wait for the loop to look
   std::function<void()> on_free;
 };
 
@@ -167,7 +168,10 @@ Buffer& pelton_checkpointer::free_buffer() {
 }
 
 void pelton_checkpointer::on_saved(Buffer& buffer, const Result<pelton::checkpoint::Saved>& saved) {
-  if (!saved.ok()) error = saved.error();
+  if (!saved.ok()) {
+    error = saved.error();
+    has_error = true;
+  }
   buffer.is_busy = false;
   if (on_free) std::exchange(on_free, nullptr)();
   if (saved.ok() && *saved == pelton::checkpoint::Saved::Committed) {
@@ -177,7 +181,9 @@ void pelton_checkpointer::on_saved(Buffer& buffer, const Result<pelton::checkpoi
 
 Status pelton_checkpointer::take_error() {
   Status taken;
+  if (!has_error) return taken;
   thread->wait_for([&](const std::function<void()>& done) {
+    has_error = false;
     taken = std::exchange(error, Status());
     done();
   });

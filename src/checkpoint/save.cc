@@ -15,7 +15,7 @@ using decide::checkpoint::Manifest;
 using decide::checkpoint::Record;
 
 constexpr size_t kBlock = size_t{8} << 20;
-constexpr size_t kBlocksUnderWay = 2;
+constexpr size_t kMostBlocks = 8192;  // an object store takes 10,000 parts
 constexpr std::string_view kManifestSuffix = ".manifest";
 
 /// One part on its way to the disk; owned by the callbacks it waits for.
@@ -26,6 +26,8 @@ class PartSave : public std::enable_shared_from_this<PartSave> {
     name_ = decide::checkpoint::step_directory(manifest_.step, manifest_.epoch);
     directory_ = place_.directory + "/" + name_;
     manifest_.file = data_name(manifest_.writer);
+    const size_t pages = bytes_.size() / world::kDirectAlignment;
+    block_ = std::max(kBlock, (pages / kMostBlocks + 1) * world::kDirectAlignment);
   }
 
   void start() {
@@ -45,8 +47,8 @@ class PartSave : public std::enable_shared_from_this<PartSave> {
 
  private:
   void write_data() {
-    while (status_.ok() && at_ < bytes_.size() && under_way_ < kBlocksUnderWay) {
-      const std::string_view block = bytes_.substr(at_, kBlock);
+    while (status_.ok() && at_ < bytes_.size() && under_way_ < file_->writes_at_once()) {
+      const std::string_view block = bytes_.substr(at_, block_);
       ++under_way_;
       const uint64_t at = std::exchange(at_, at_ + block.size());
       file_->write_later(at, block, [self = shared_from_this()](base::Status written) {
@@ -109,6 +111,7 @@ class PartSave : public std::enable_shared_from_this<PartSave> {
   std::string name_, directory_;
   std::unique_ptr<world::File> file_;
   uint64_t at_ = 0;
+  size_t block_ = kBlock;
   size_t under_way_ = 0;
   bool is_written_ = false;
   base::Status status_;

@@ -30,6 +30,8 @@ class File {
   /// As write_at(), off the loop: `bytes` stay valid and unchanged until `done`, which always comes
   /// (unless the process ends). Several may be under way, and end in any order.
   virtual void write_later(uint64_t offset, std::string_view bytes, Done done) = 0;
+  /// How many of these keep what is behind the file busy.
+  virtual size_t writes_at_once() const { return 2; }
   virtual base::Result<uint64_t> size() = 0;
   virtual base::Status truncate(uint64_t size) = 0;
   /// fdatasync: everything written before this call is durable when `done` gets Ok. After an
