@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import threading
+import uuid
 import weakref
 
 import torch
@@ -110,6 +111,20 @@ def _sum(output):
   parts = output.values() if isinstance(output, dict) else output
   return sum(part.sum() for part in parts
              if isinstance(part, torch.Tensor) and part.requires_grad)
+
+
+def attempt():
+  """Returns what a Checkpointer has to be told, beyond the environment, for all ranks to be of one
+  attempt: run, generation, rank and world size, as rank 0 says. Every rank of the default process
+  group has to call it; without one, or where a controller named the attempt, there is nothing.
+  """
+  dist = torch.distributed
+  if os.environ.get("PELTON_JOB_UID") or not dist.is_available() or not dist.is_initialized():
+    return {}
+  agreed = [uuid.uuid4().hex]
+  dist.broadcast_object_list(agreed, src=0)
+  return {"run": agreed[0], "generation": 0, "rank": dist.get_rank(),
+          "world_size": dist.get_world_size()}
 
 
 def abort_collectives():
