@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Orbax's managers and checkpointers over Pelton's files, with JAX arrays sharded over a mesh.
+
+PELTON_CHECKPOINT_LIBRARY names the library.
+"""
+
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+if "RANK" not in os.environ:
+  os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+
+import jax  # noqa: E402  (reads the environment above)
+import jax.numpy as jnp  # noqa: E402
+import numpy as np  # noqa: E402
+import orbax.checkpoint as ocp  # noqa: E402
+from jax.sharding import Mesh, NamedSharding, PartitionSpec as P  # noqa: E402
+
+PACKAGE = str(pathlib.Path(__file__).resolve().parents[2] / "python")
+sys.path.insert(0, PACKAGE)
+from pelton.checkpoint import Damaged, orbax as adapter  # noqa: E402  (found by the line above)
+
+GIVE_UP_SECONDS = 280
+
+
+def state_of(step, shape=(24, 6)):
+  rng = np.random.default_rng(step)
+  return {"w": rng.random(shape, np.float32), "b": [rng.integers(0, 9, 5)], "half": np.arange(8.0)}
+
+
+def on(mesh, state):
+  """The state as JAX arrays on a mesh: one sharded two ways, one whole, one bfloat16."""
+  place = lambda array, *axes: jax.make_array_from_callback(  # noqa: E731
+      array.shape, NamedSharding(mesh, P(*axes)), lambda index: array[index])
+  half = np.asarray(state["half"]).astype(jnp.bfloat16)
+  return {"w": place(state["w"], "data", "model"), "b": [place(state["b"][0])],
+          "half": place(half, "model")}
+
+
+def mesh_of(data, model):
+  return Mesh(np.array(jax.devices()[:data * model]).reshape(data, model), ("data", "model"))
+
+
+def same(state, expected):
+  """Whether what this process has of it is as expected, to the bit."""
+  def one(array, whole):
+    return all(np.array_equal(np.asarray(shard.data, whole.dtype), whole[shard.index])
+               for shard in array.addressable_shards)
+  return all(jax.tree.leaves(jax.tree.map(one, state, expected)))
+
+
+class OneProcess(unittest.TestCase):
+
+  def setUp(self):
+    directory = tempfile.TemporaryDirectory()
+    self.addCleanup(directory.cleanup)
+    self.here = pathlib.Path(directory.name, "checkpoints")
+
+  def test_a_manager_saves_on_one_mesh_and_restores_on_another(self):
+    options = ocp.CheckpointManagerOptions(max_to_keep=2)
+    with ocp.CheckpointManager(self.here, item_handlers=adapter.Handler(), options=options) as manager:
+      for step in (1, 2, 3):
+        manager.save(step, args=adapter.Save(on(mesh_of(4, 2), state_of(step))))
+    mesh = mesh_of(3, 2)
+    with ocp.CheckpointManager(self.here, item_handlers=adapter.Handler()) as manager:
+      self.assertEqual(sorted(manager.all_steps()), [2, 3])
+      for step in (3, 2):
+        template = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding),
+                                on(mesh, state_of(0)))
+        back = manager.restore(step, args=adapter.Restore(template))
+        self.assertTrue(same(back, state_of(step)))
+        self.assertEqual(back["w"].sharding, NamedSharding(mesh, P("data", "model")))
+        self.assertEqual(back["half"].dtype, jnp.bfloat16)
+
+  def test_a_checkpointer_raises_for_damage_instead_of_loading_it(self):
+    with ocp.Checkpointer(adapter.Handler()) as checkpointer:
+      checkpointer.save(self.here, args=adapter.Save(state_of(1)))
+      template = state_of(0)
+      self.assertTrue(np.array_equal(checkpointer.restore(
+          self.here, args=adapter.Restore(template))["w"], state_of(1)["w"]))
+      self.assertTrue(np.array_equal(template["w"], state_of(1)["w"]), "it is filled in place")
+      data, = self.here.glob("**/*.data")
+      damaged = bytearray(data.read_bytes())
+      damaged[100] ^= 8
+      data.write_bytes(damaged)
+      with self.assertRaisesRegex(Damaged, "w00000.data"):
+        checkpointer.restore(self.here, args=adapter.Restore(template))
+
+
+def rank(what, directory):
+  """A process of a job: saves on a mesh of all processes, or restores."""
+  jax.config.update("jax_cpu_collectives_implementation", "gloo")
+  jax.distributed.initialize(f"127.0.0.1:{os.environ['MASTER_PORT']}", int(os.environ["WORLD_SIZE"]),
+                             int(os.environ["RANK"]), local_device_ids=[0])
+  mesh = mesh_of(jax.device_count(), 1)
+  options = ocp.CheckpointManagerOptions(enable_async_checkpointing=what == "save")
+  with ocp.CheckpointManager(directory, item_handlers=adapter.Handler(), options=options) as manager:
+    if what == "save":
+      manager.save(7, args=adapter.Save(on(mesh, state_of(7))))
+      manager.wait_until_finished()
+    else:
+      back = manager.restore(manager.latest_step(), args=adapter.Restore(on(mesh, state_of(0))))
+      print(f"equal {same(back, state_of(7))}", flush=True)
+  jax.distributed.shutdown()
+
+
+class Processes(unittest.TestCase):
+
+  def job(self, what, ranks, directory):
+    with socket.socket() as probe:
+      probe.bind(("127.0.0.1", 0))
+      env = {**os.environ, "MASTER_PORT": str(probe.getsockname()[1]), "WORLD_SIZE": str(ranks)}
+    del env["XLA_FLAGS"]
+    jobs = [subprocess.Popen([sys.executable, "-B", __file__, what, directory],
+                             env={**env, "RANK": str(rank)}, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True) for rank in range(ranks)]
+    try:
+      told = []
+      for job in jobs:
+        out, errors = job.communicate(timeout=GIVE_UP_SECONDS)
+        self.assertEqual(job.returncode, 0, errors)
+        told += re.findall(r"equal (\w+)", out)
+      return told
+    finally:
+      for job in jobs:
+        job.kill()
+        job.wait()
+
+  def test_three_save_and_two_restore(self):
+    with tempfile.TemporaryDirectory() as directory:
+      self.job("save", 3, f"{directory}/checkpoints")
+      self.assertEqual(len(list(pathlib.Path(directory).glob("checkpoints/7/**/*.data"))), 3)
+      self.assertEqual(self.job("restore", 2, f"{directory}/checkpoints"), ["True", "True"])
+
+
+if __name__ == "__main__":
+  if sys.argv[1:2] in (["save"], ["restore"]):
+    rank(*sys.argv[1:3])
+  else:
+    unittest.main()
