@@ -10,6 +10,10 @@ import dataclasses
 import os
 import pathlib
 import signal
+import struct
+
+# magic, version, capacity, generation, rank, pid, records written: see python/pelton/heartbeat.py
+PAGE_HEADER = struct.Struct("<8sIIqiiQ")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,10 +58,31 @@ def is_agent_of(process, node, data_directory):
           and ("--node", node) in zip(words, words[1:]))
 
 
-def find_worker(processes, index, pod_directory):
+def has_own_page(process, proc=pathlib.Path("/proc")):
+  """Whether a heartbeat page in its memory names this very process as its writer: a worker of
+  `pelton run`, also one that was forked from a parked parent, whose environment tells of no rank.
+  Supervisor, parent and the worker's own children may have the page in memory too."""
+  directory = proc / str(process.pid)
+  try:
+    maps = (directory / "maps").read_text(errors="replace")
+    inside = (directory / "status").read_text().split("NSpid:")[1].split("\n")[0].split()[-1]
+    for path in {line.split()[-1] for line in maps.splitlines() if "/pelton-run-" in line}:
+      with open(f"{directory}/root{path}", "rb") as page:
+        header = page.read(PAGE_HEADER.size)
+      if len(header) == PAGE_HEADER.size:
+        magic, *_, writer, _ = PAGE_HEADER.unpack(header)
+        if magic == b"PLTNBEAT" and writer == int(inside):
+          return True
+  except (OSError, IndexError):
+    pass  # gone, or not ours to read
+  return False
+
+
+def find_worker(processes, index, pod_directory, has_page=has_own_page):
   """Returns the pid of the trainer with this completion index in that pod. Raises LookupError.
 
-  The first process that `pelton run` started there: it has a rank, and its parent has none.
+  It writes a heartbeat page of its own; before it does, it is the first process that `pelton run`
+  started there: it has a rank, and its parent has none.
   """
   def belongs(process):
     while process:
@@ -66,12 +91,14 @@ def find_worker(processes, index, pod_directory):
       process = processes.get(process.parent)
     return False
 
-  found = []
-  for process in processes.values():
+  def has_rank(process):
     parent = processes.get(process.parent)
-    if (process.environment.get("NODE_RANK") == index and "LOCAL_RANK" in process.environment
-        and not (parent and "LOCAL_RANK" in parent.environment) and belongs(process)):
-      found.append(process.pid)
+    return (process.environment.get("NODE_RANK") == index and "LOCAL_RANK" in process.environment
+            and not (parent and "LOCAL_RANK" in parent.environment))
+
+  inside = [process for process in processes.values() if belongs(process)]
+  found = [process.pid for process in inside if has_page(process)]
+  found = found or [process.pid for process in inside if has_rank(process)]
   if not found:
     raise LookupError(f"no process of worker {index} runs on this machine now")
   return min(found)

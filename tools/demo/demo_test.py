@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tests of what the demo says: the numbers of its summary, and that its screen holds them."""
 
+import pathlib
+import tempfile
 import unittest
 
 import chaos
@@ -251,11 +253,34 @@ class TheVictim(unittest.TestCase):
 
   def test_is_the_first_process_of_the_worker_in_that_pod(self):
     pod = f"{self.DATA}/nodes/node-1/pods/uid-a"
-    self.assertEqual(chaos.find_worker(self.processes, "2", pod), 12)
+    def find(index, directory):
+      return chaos.find_worker(self.processes, index, directory, has_page=lambda process: False)
+    self.assertEqual(find("2", pod), 12)
     with self.assertRaises(LookupError):
-      chaos.find_worker(self.processes, "1", pod)
+      find("1", pod)
     with self.assertRaises(LookupError):
-      chaos.find_worker(self.processes, "2", f"{self.DATA}/nodes/node-10/pods/uid-b")
+      find("2", f"{self.DATA}/nodes/node-10/pods/uid-b")
+
+  def test_is_rather_who_writes_a_page_in_that_pod(self):
+    pod = f"{self.DATA}/nodes/node-1/pods/uid-a"
+    writers = (7, 13)  # one in another pod
+    self.assertEqual(chaos.find_worker(self.processes, "2", pod,
+                                       has_page=lambda process: process.pid in writers), 13)
+
+  def test_writes_a_page_that_names_it_by_its_pid_in_the_pod(self):
+    with tempfile.TemporaryDirectory() as proc:
+      directory = pathlib.Path(proc) / "77"
+      (directory / "root/run/pelton-run-1").mkdir(parents=True)
+      page = directory / "root/run/pelton-run-1/beat-0"
+      (directory / "maps").write_text("7f0-7f1 rw-s 0 00:1 5 /run/pelton-run-1/beat-0\n")
+      (directory / "status").write_text("Name:\tpython\nNSpid:\t77\t12\nThreads:\t1\n")
+      process = chaos.Process(77, 1, ("python",), {})
+      for writer, expected in ((12, True), (77, False), (13, False)):
+        page.write_bytes(chaos.PAGE_HEADER.pack(b"PLTNBEAT", 1, 64, 3, 0, writer, 9))
+        self.assertEqual(chaos.has_own_page(process, pathlib.Path(proc)), expected)
+      page.write_bytes(b"short")
+      self.assertFalse(chaos.has_own_page(process, pathlib.Path(proc)))
+    self.assertFalse(chaos.has_own_page(process, pathlib.Path(proc)), "it is gone")
 
   def test_is_all_of_a_node_and_its_agent_first(self):
     pids = chaos.find_node(self.processes, "node-1", self.DATA)

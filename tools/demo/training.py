@@ -27,24 +27,6 @@ class Trouble(Exception):
   """The demo cannot go on; the message is for people."""
 
 
-def is_worker(process, pod_directory, processes, proc=pathlib.Path("/proc")):
-  """Whether it is a worker in that pod: it has its heartbeat page in its memory, and is no part of
-  Pelton itself. A forked worker has the environment and the command of the parent it came from."""
-  if not process.command or "pelton" in pathlib.Path(process.command[0]).name:
-    return False
-  try:
-    maps = (proc / str(process.pid) / "maps").read_text(errors="replace")
-  except OSError:
-    return False
-  if "/pelton-run-" not in maps:
-    return False
-  while process:
-    if chaos.is_shim_below(process, pod_directory):
-      return True
-    process = processes.get(process.parent)
-  return False
-
-
 class Training:
   def __init__(self, arguments):
     self.program = str(pathlib.Path(arguments.pelton).absolute())
@@ -115,13 +97,9 @@ class Training:
 
   def kill_worker(self, member):
     directory = f"{self.data}/nodes/{member['node']}/pods/{member['podUID']}"
-    processes = chaos.all_processes()
-    workers = [pid for pid, process in processes.items()
-               if is_worker(process, directory, processes)]
-    if not workers:
-      raise Trouble(f"no worker of pod {member['pod']} runs on this machine")
-    self.tell(f"$ kill -9 {min(workers)}    # the worker in pod {member['pod']}")
-    chaos.kill(min(workers))
+    pid = chaos.find_worker(chaos.all_processes(), "", directory)
+    self.tell(f"$ kill -9 {pid}    # the worker in pod {member['pod']}")
+    chaos.kill(pid)
 
   def kill_node(self, member):
     pids = chaos.kill_node(member["node"], self.data)
