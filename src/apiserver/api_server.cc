@@ -36,6 +36,14 @@ void answer_health(const Core& core, Call& call) {
   answer_text(call, 200, "ok");
 }
 
+/// Whatever the request accepts: who scrapes takes text, also where it does not say so.
+void answer_metrics(const Core& core, Call& call) {
+  if (call.request.method != "GET") return answer_failure(call, method_not_allowed(call.path.path));
+  const Result<std::string> text = core.options.metrics();
+  if (!text.ok()) return answer_failure(call, text.error());
+  call.sink->respond(200, "text/plain; version=0.0.4; charset=utf-8", *text);
+}
+
 void answer_discovery(Call& call, const Json& document) {
   if (call.form != AnswerForm::Discovery) return answer_json(call, 200, document);
   const std::string body = document.dump() + "\n";
@@ -239,11 +247,15 @@ void handle(const CorePtr& core, net::Request request, net::ResponseSinkPtr sink
     return answer_failure(*call, {base::Code::Unauthenticated, "Unauthorized"});
   }
   fill_access(*call);
-  if (!call->path.is_resource) call->access.non_resource_path = call->path.path;
+  if (!call->path.is_resource) {
+    call->access.non_resource_path = call->path.path;
+    call->access.verb = base::to_lower(call->request.method);
+  }
   call->on_answer = [core](const Call& c, int code) { audit(*core, c, code); };
   Status status = authorize(call->request.identity, call->access);
   if (!status.ok()) return answer_failure(*call, status);
   if (call->path.path == "/openapi/v2") return answer_openapi_v2(*call);
+  if (call->path.path == "/metrics" && core->options.metrics) return answer_metrics(*core, *call);
   Result<AnswerForm> form = negotiate_answer(call->request.headers.get("Accept"));
   const bool has_form = !call->is_log() && !call->is_remote();
   if (!form.ok() && has_form) return answer_failure(*call, form.error());

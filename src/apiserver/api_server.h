@@ -29,6 +29,8 @@ class Store;
 namespace pelton::apiserver {
 
 struct ApiServerOptions {
+  /// What /metrics answers, in Prometheus' text format; an error answers 503. Unset: 404.
+  std::function<base::Result<std::string>()> metrics = nullptr;
   /// For pods/log; null: logs answer 503. Not owned.
   KubeletClient* kubelets = nullptr;
   std::string service_range = "10.96.0.0/16";

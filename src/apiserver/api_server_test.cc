@@ -29,6 +29,27 @@ TEST(ApiServer, MakesAnObjectAndGivesItBackWithWhatTheServerAdds) {
   EXPECT_TRUE(got->json() == made) << got->body;
 }
 
+TEST(ApiServer, TellsMetricsToWhoMonitorsAndToNobodyElse) {
+  ApiServerOptions options;
+  base::Result<std::string> metrics = std::string("up 1\n");
+  options.metrics = [&] { return metrics; };
+  TestServer server(1, options);
+  const net::Identity monitoring{"prometheus", {"system:monitoring"}};
+  // As a scraper asks that wants nothing but a form that is not served.
+  const auto answer = server.call("GET", "/metrics", {}, monitoring,
+                                  {{"Accept", "application/openmetrics-text;version=1.0.0"}});
+  EXPECT_EQ(answer->answer.status, 200);
+  EXPECT_EQ(answer->body, "up 1\n");
+  EXPECT_EQ(answer->answer.headers.get("Content-Type"), "text/plain; version=0.0.4; charset=utf-8");
+  EXPECT_EQ(server.call("GET", "/metrics", {}, {})->answer.status, 401);
+  EXPECT_EQ(server.call("GET", "/metrics", {}, node_identity("n1"))->answer.status, 403);
+  EXPECT_EQ(server.call("POST", "/metrics", {}, kAdmin)->answer.status, 405);
+  EXPECT_EQ(server.call("GET", "/api/v1/pods", {}, monitoring)->answer.status, 403);
+  metrics = base::unavailable("not yet");
+  EXPECT_EQ(server.call("GET", "/metrics", {}, monitoring)->answer.status, 503);
+  EXPECT_EQ(TestServer().call("GET", "/metrics")->answer.status, 404) << "who offers none";
+}
+
 TEST(ApiServer, RefusesBadInputAndStoresNothing) {
   struct Case {
     const char* body;

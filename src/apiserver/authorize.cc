@@ -15,6 +15,7 @@ using base::Status;
 namespace {
 constexpr std::string_view kMasters = "system:masters";
 constexpr std::string_view kNodes = "system:nodes";
+constexpr std::string_view kMonitoring = "system:monitoring";
 constexpr std::string_view kNodePrefix = "system:node:";
 constexpr std::string_view kNodeLeases = "kube-node-lease";
 
@@ -114,7 +115,11 @@ Status authorize(const net::Identity& who, const Access& access) {
   if (in_group(who, kMasters)) return base::ok();
   const std::string node = node_of(who);
   if (!access.non_resource_path.empty()) {
-    if (!node.empty() && access.verb == "get") return base::ok();
+    const bool is_metrics = access.non_resource_path == "/metrics";
+    if (is_metrics ? in_group(who, kMonitoring) && access.verb == "get"
+                   : !node.empty() && access.verb == "get") {
+      return base::ok();
+    }
     return access_denied(who, access, "");
   }
   if (node.empty()) return access_denied(who, access, "");

@@ -132,6 +132,21 @@ TEST(Authorize, ANodeMayDoWhatItsKubeletNeedsAndNoMore) {
   }
 }
 
+TEST(Authorize, MetricsAreForWhoMonitorsAndNothingElseIs) {
+  const net::Identity monitoring{"prometheus", {"system:monitoring"}};
+  const net::Identity node{"system:node:n1", {"system:nodes"}};
+  const auto may = [](const net::Identity& who, const char* verb, const char* path) {
+    return authorize(who, {verb, "", "", "", "", "", "", path}).ok();
+  };
+  EXPECT_TRUE(may(monitoring, "get", "/metrics"));
+  EXPECT_TRUE(may({"a", {"system:masters"}}, "get", "/metrics"));
+  EXPECT_FALSE(may(monitoring, "post", "/metrics"));
+  EXPECT_FALSE(may(monitoring, "get", "/version"));
+  EXPECT_FALSE(may(node, "get", "/metrics"));
+  EXPECT_TRUE(may(node, "get", "/version"));
+  EXPECT_FALSE(authorize(monitoring, {"list", "", "pods", "", "", "", "", ""}).ok());
+}
+
 TEST(Authorize, SaysNoInKubernetesWords) {
   const base::Status status =
       authorize({"eve", {}}, {"list", "batch", "jobs", "", "a", "", "", ""});

@@ -12,6 +12,7 @@
 #include "cli/verbs.h"
 #include "decide/goodput/event_log.h"
 #include "decide/goodput/history.h"
+#include "decide/goodput/job_metrics.h"
 #include "os/os_world.h"
 #include "os/self.h"
 
@@ -65,10 +66,8 @@ base::Result<Json> record_of(os::OsWorld& os, AdminClient& admin, const GoodputS
     return base::unavailable(fmt::format("reading RecoveryPolicy {}/{}: {}", subject.namespace_name,
                                          policy, object["message"].as_string()));
   }
-  const std::string& uid = job_set.at("metadata.uid").as_string();
-  for (const Json& record : object.at("status.jobSets").items()) {
-    if (record["uid"].as_string() == uid) return record;
-  }
+  const Json& record = goodput::record_of(object, job_set);
+  if (!record.is_null()) return record;
   return base::Status(
       base::Code::FailedPrecondition,
       fmt::format("RecoveryPolicy {}/{} says nothing of jobset {} yet: its pods are not all there, "
@@ -76,8 +75,14 @@ base::Result<Json> record_of(os::OsWorld& os, AdminClient& admin, const GoodputS
                   subject.namespace_name, policy, subject.name));
 }
 
-base::Result<goodput::Timeline> observe_job_set(os::OsWorld& os, const std::string& data_dir,
-                                                const GoodputSubject& subject) {
+/// What the report of a JobSet is made from.
+struct Observed {
+  Json job_set, record;
+  Json::Array pods;
+};
+
+base::Result<Observed> observe_job_set(os::OsWorld& os, const std::string& data_dir,
+                                       const GoodputSubject& subject) {
   PELTON_ASSIGN(auto admin, AdminClient::make(os.world(), data_directory(data_dir)));
   using Object = base::Result<Json>;
   const client::ObjectKey key{"JobSet", subject.namespace_name, subject.name};
@@ -88,20 +93,25 @@ base::Result<goodput::Timeline> observe_job_set(os::OsWorld& os, const std::stri
     return base::not_found(fmt::format("there is no jobset {}/{}: 'pelton top -A' lists them",
                                        subject.namespace_name, subject.name));
   }
-  PELTON_ASSIGN(const Json record, record_of(os, *admin, subject, *job_set));
+  PELTON_ASSIGN(Json record, record_of(os, *admin, subject, *job_set));
   using List = base::Result<client::ObjectList>;
-  const List pods = await<List>(os, [&](auto done) {
+  List pods = await<List>(os, [&](auto done) {
     admin->client().list("Pod", subject.namespace_name,
                          {.label_selector = fmt::format("{}={}", kJobSetLabel, subject.name)},
                          std::move(done));
   });
   if (!pods.ok()) return pods.status().with("listing the pods");
+  return Observed{*job_set, std::move(record), std::move(pods->items)};
+}
+
+base::Result<goodput::Timeline> timeline_of(const Observed& observed, const GoodputSubject& subject,
+                                            base::Instant now) {
   std::vector<recovery::PodReport> reports;
-  for (const Json& pod : pods->items) reports.push_back(recovery::report_in(pod));
-  const auto created = base::parse_time(job_set->at("metadata.creationTimestamp").as_string());
-  auto timeline =
-      goodput::timeline_of(goodput::entries_of(record, reports),
-                           created.ok() ? *created : base::Instant(), os.world().clock.now());
+  for (const Json& pod : observed.pods) reports.push_back(recovery::report_in(pod));
+  const auto created =
+      base::parse_time(observed.job_set.at("metadata.creationTimestamp").as_string());
+  auto timeline = goodput::timeline_of(goodput::entries_of(observed.record, reports),
+                                       created.ok() ? *created : base::Instant(), now);
   if (!timeline.ok()) {
     return timeline.status().with(
         fmt::format("jobset {}/{}", subject.namespace_name, subject.name));
@@ -129,12 +139,26 @@ base::Result<GoodputSubject> subject_of(const GoodputOptions& chosen) {
   return GoodputSubject{chosen.namespace_name, name};
 }
 
+goodput::JobMetrics metrics_of(const Observed& observed, base::Instant now) {
+  std::vector<const Json*> pods;
+  for (const Json& pod : observed.pods) pods.push_back(&pod);
+  return goodput::observe_job(observed.job_set, observed.record, pods, now);
+}
+
 base::Status show(const GoodputOptions& chosen, const GoodputSubject& subject) {
   PELTON_ASSIGN(auto os, os::make_world({.log_level = base::Severity::Warning}));
-  auto timeline = chosen.log.empty() ? observe_job_set(*os, chosen.data_dir, subject)
-                                     : observe_log(*os, chosen.log);
-  if (!timeline.ok()) return timeline.status();
-  const goodput::Report report = goodput::account(*timeline);
+  const base::Instant now = os->world().clock.now();
+  goodput::JobMetrics metrics;
+  goodput::Timeline timeline;
+  if (chosen.log.empty()) {
+    PELTON_ASSIGN(const Observed observed, observe_job_set(*os, chosen.data_dir, subject));
+    PELTON_ASSIGN(timeline, timeline_of(observed, subject, now));
+    metrics = metrics_of(observed, now);
+  } else {
+    PELTON_ASSIGN(timeline, observe_log(*os, chosen.log));
+    metrics.name = subject.name;
+  }
+  const goodput::Report report = goodput::account(timeline);
   if (chosen.output == "json") {
     Json json = goodput::to_json(report);
     json.set("name", subject.name);
@@ -143,7 +167,8 @@ base::Status show(const GoodputOptions& chosen, const GoodputSubject& subject) {
   } else if (chosen.output == "html") {
     fmt::print("{}", goodput_html(subject, report));
   } else if (chosen.output == "prometheus") {
-    fmt::print("{}", goodput_metrics(subject, report));
+    metrics.report = report;
+    fmt::print("{}", goodput::exposition({metrics}));
   } else {
     const int columns = os::is_terminal(kStdout) ? os::terminal_columns(0) : 0;
     fmt::print("{}",

@@ -146,15 +146,6 @@ std::string timeline_of(const Report& report, size_t columns) {
   return text;
 }
 
-std::string label_text(std::string_view text) {
-  std::string escaped;
-  for (const char c : text) {
-    if (c == '\\' || c == '"') escaped += '\\';
-    escaped += c == '\n' ? ' ' : c;
-  }
-  return escaped;
-}
-
 }  // namespace
 
 std::string short_time(Duration time) {
@@ -171,52 +162,6 @@ std::string goodput_text(const GoodputSubject& subject, const Report& report, si
   columns = std::max<size_t>(columns, 60);
   return head_of(subject, report) + breakdown_of(report, columns) + numbers_of(report) +
          timeline_of(report, columns);
-}
-
-std::string goodput_metrics(const GoodputSubject& subject, const Report& report) {
-  const std::string labels =
-      fmt::format("namespace=\"{}\",jobset=\"{}\"", label_text(subject.namespace_name),
-                  label_text(subject.name));
-  std::string text;
-  const auto head = [&](const char* name, const char* type, const char* help) {
-    text += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
-  };
-  const auto one = [&](const char* name, const char* type, const char* help, double value) {
-    head(name, type, help);
-    text += fmt::format("{}{{{}}} {}\n", name, labels, value);
-  };
-  head("pelton_goodput_seconds_total", "counter",
-       "Wall time of a job by category; the categories add up to the wall time.");
-  for (int i = 0; i < kCategories; ++i) {
-    const auto category = static_cast<Category>(i);
-    text += fmt::format("pelton_goodput_seconds_total{{{},category=\"{}\"}} {}\n", labels,
-                        category_name(category), report.time_of(category).to_seconds());
-  }
-  one("pelton_goodput_ratio", "gauge", "Productive time over the time since the start.",
-      report.goodput);
-  one("pelton_accelerator_goodput_ratio", "gauge",
-      "Productive time, weighted by width, over the time since the start.",
-      report.accelerator_goodput);
-  one("pelton_effective_training_time_ratio", "gauge",
-      "Productive time over the time since the job was asked for.", report.ettr);
-  one("pelton_scheduling_goodput_ratio", "gauge",
-      "Share of time in which all ranks had a place and ran.", report.scheduling_goodput);
-  one("pelton_jobset_uptime_seconds", "gauge", "Sum of the times in which steps were done.",
-      report.uptime.to_seconds());
-  const auto summary = [&](const char* name, const char* help, const std::vector<Duration>& times) {
-    Duration sum;
-    for (const Duration time : times) sum = sum + time;
-    head(name, "summary", help);
-    text += fmt::format("{0}_sum{{{1}}} {2}\n{0}_count{{{1}}} {3}\n", name, labels,
-                        sum.to_seconds(), times.size());
-  };
-  summary("pelton_jobset_times_to_recover_seconds",
-          "From an interruption to the next step; the mean, sum over count, is the MTTR.",
-          report.times_to_recover);
-  summary("pelton_jobset_times_between_interruptions_seconds",
-          "Uptime from one interruption to the next; the mean is the MTBI.",
-          report.times_between_interruptions);
-  return text;
 }
 
 }  // namespace pelton::cli

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A goodput report as text for people, as a page for a browser, and for Prometheus. Pure.
+// A goodput report as text for people and as a page for a browser. Pure.
 #pragma once
 #include <string>
 
@@ -23,8 +23,5 @@ std::string goodput_text(const GoodputSubject& subject, const decide::goodput::R
 
 /// One self-contained HTML page: nothing is fetched, light and dark.
 std::string goodput_html(const GoodputSubject& subject, const decide::goodput::Report& report);
-
-/// In Prometheus' text format: pelton_goodput_seconds{category=…} and the rest.
-std::string goodput_metrics(const GoodputSubject& subject, const decide::goodput::Report& report);
 
 }  // namespace pelton::cli

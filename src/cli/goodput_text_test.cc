@@ -79,21 +79,5 @@ TEST(GoodputHtml, IsOnePageThatFetchesNothingAndThatANameCannotBreak) {
   }
 }
 
-TEST(GoodputMetrics, AreWhatPrometheusReads) {
-  const std::string text = goodput_metrics({"default", "a\"b"}, example());
-  for (const char* part :
-       {"# TYPE pelton_goodput_seconds_total counter\n",
-        "pelton_goodput_seconds_total{namespace=\"default\",jobset=\"a\\\"b\","
-        "category=\"PRODUCTIVE\"} 80\n",
-        "pelton_goodput_seconds_total{namespace=\"default\",jobset=\"a\\\"b\",category=\"OTHER\"} "
-        "0\n",
-        "pelton_goodput_ratio{namespace=\"default\",jobset=\"a\\\"b\"} 0.8\n",
-        "pelton_jobset_times_to_recover_seconds_sum{namespace=\"default\",jobset=\"a\\\"b\"} 10\n",
-        "pelton_jobset_times_between_interruptions_seconds_count{namespace=\"default\","
-        "jobset=\"a\\\"b\"} 1\n"}) {
-    EXPECT_NE(text.find(part), std::string::npos) << part << "\nin:\n" << text;
-  }
-}
-
 }  // namespace
 }  // namespace pelton::cli

@@ -62,6 +62,8 @@ base::Status ensure_cluster_credentials(world::World& world, const DataDirectory
   PELTON_TRY(ensure_client(world, directory, "admin", {"admin", {"system:masters"}}));
   PELTON_TRY(
       ensure_client(world, directory, "controllers", {kControllersName, {"system:masters"}}));
+  // Kubernetes' own group for who may read /metrics and nothing else.
+  PELTON_TRY(ensure_client(world, directory, "monitoring", {"prometheus", {"system:monitoring"}}));
   return ensure_client(world, directory, "apiserver-kubelet",
                        {kApiServerClientName, {"system:masters"}});
 }

@@ -12,6 +12,7 @@
 #include "cli/pki.h"
 #include "cli/verbs.h"
 #include "client/in_process.h"
+#include "control/job_metrics.h"
 #include "control/manager.h"
 #include "control/reconcilers.h"
 #include "net/http_server.h"
@@ -97,8 +98,14 @@ class Server {
     kubelets_ = std::make_unique<KubeletHttps>(world_.network, world_.timers, to_agents);
     api_ = std::make_unique<apiserver::ApiServer>(
         world_.clock, world_.timers, world_.random, world_.log, *store_, api::Registry::builtin(),
-        apiserver::ApiServerOptions{.kubelets = kubelets_.get()});
+        apiserver::ApiServerOptions{.metrics = [this] { return metrics(); },
+                                    .kubelets = kubelets_.get()});
     return await<base::Status>(os_, [&](auto done) { api_->start(std::move(done)); });
+  }
+
+  base::Result<std::string> metrics() const {
+    if (manager_) return control::job_metrics(manager_->cache(), world_.clock.now());
+    return base::unavailable("no controllers run in this process, and metrics are theirs");
   }
 
   /// `port` 0: the one of last time, else a free one. What it became is kept.

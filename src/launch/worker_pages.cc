@@ -92,7 +92,7 @@ bool WorkerPages::do_all_step(const std::vector<WorkerId>& workers) const {
   });
 }
 
-void WorkerPages::complete(PodReport& report) const {
+void WorkerPages::complete(PodReport& report) {
   const int64_t now_ns = world_.clock.elapsed().ns();
   const auto instant = [&](int64_t at_ns) {
     return world_.clock.now() - base::Duration::nanoseconds(now_ns - at_ns);
@@ -108,13 +108,17 @@ void WorkerPages::complete(PodReport& report) const {
       worker.state = WorkerState::Running;
       worker.since = instant(progress.begun_ns());
     }
+    base::Instant& first_step_at = page->second.first_step_at;
+    if (progress.first_step() >= 0) {
+      if (first_step_at == base::Instant()) first_step_at = instant(progress.first_step_ns());
+      report.first_step_at = std::max(report.first_step_at, first_step_at);
+    }
     if (slowest == nullptr || progress.last_step() < slowest->last_step()) slowest = &progress;
   }
   if (slowest == nullptr) return;
   report.phase_seconds = slowest->phase_seconds(now_ns);
   report.first_step = slowest->first_step();
   report.last_step = slowest->last_step();
-  if (report.first_step >= 0) report.first_step_at = instant(slowest->first_step_ns());
   if (report.last_step >= 0) report.last_step_at = instant(slowest->last_step_ns());
 }
 

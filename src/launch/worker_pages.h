@@ -36,7 +36,7 @@ class WorkerPages {
   /// Whether each of these is in its first step, or beyond.
   bool do_all_step(const std::vector<WorkerId>& workers) const;
   /// Adds to the report of this generation what its pages say.
-  void complete(decide::recovery::PodReport& report) const;
+  void complete(decide::recovery::PodReport& report);
 
  private:
   struct Page {
@@ -44,6 +44,9 @@ class WorkerPages {
     std::unique_ptr<world::MappedFile> bytes;
     PageReader reader;
     Progress progress;
+    /// When its first step ended, once that is known: read off the clock again and again, it would
+    /// be another moment each time.
+    base::Instant first_step_at;
   };
   void add(WorkerId worker, int rank, std::string path);
   bool read(Page& page);

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`pelton goodput` of a JobSet, from the history in its RecoveryPolicy's status and the reports of its pods."""
 import json
+import subprocess
 import unittest
 
-from cluster import ClusterTest
+from cluster import ClusterTest, eventually
 
 JOBSET = """
 apiVersion: jobset.x-k8s.io/v1alpha2
@@ -79,6 +80,43 @@ class Goodput(ClusterTest):
         text = self.goodput("jobset/train").stdout
         self.assertIn("jobset default/train: goodput 82.87 %", text)
         self.assertIn("node-1", text)
+
+    def scrape(self, name="monitoring"):
+        """(status, text) of /metrics with that credential of the cluster; None: without any."""
+        connection = self.cluster.connection(name)
+        try:
+            connection.request("GET", "/metrics")
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        finally:
+            connection.close()
+
+    def test_prometheus_metrics_need_a_credential_and_outlive_the_server(self):
+        self.cluster.apply(POLICY)
+        self.cluster.apply(JOBSET)
+        uid = self.cluster.kubectl("get", "jobset", "train", "-o", "jsonpath={.metadata.uid}").stdout
+        status = {"jobSets": [{"name": "train", "uid": uid, "fullWorldSize": 4, "history": HISTORY,
+                               "lastDecision": {"rung": "Finish", "reason": "done"},
+                               "generation": {"number": 2, "phase": "Finished", "jobUID": uid,
+                                              "began": HISTORY[1]["began"], "members": []}}]}
+        self.set_status(status)
+        eventually(lambda: "interruptions_total" in self.scrape()[1], what="the job in /metrics")
+        code, text = self.scrape()
+        self.assertEqual(code, 200)
+        job = '{namespace="default",jobset="train"'
+        for line in (f'pelton_jobset_time_seconds{job},category="PRODUCTIVE",cause=""}} 150',
+                     f'pelton_jobset_times_to_recover_seconds_sum{job}}} 9',
+                     f'pelton_jobset_interruptions_total{job},cause="SIGKILL"}} 1',
+                     f'pelton_jobset_state{job},state="Finished"}} 1'):
+            self.assertIn(line + "\n", text)
+        for credential, expected in ((None, 401), ("node-node-0", 403), ("admin", 200)):
+            self.assertEqual(self.scrape(credential)[0], expected, credential)
+        lint = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
+        self.assertEqual((lint.returncode, lint.stdout + lint.stderr), (0, ""))
+        self.cluster.kill("server")
+        self.cluster.start()
+        eventually(lambda: self.scrape()[0] == 200, what="metrics of the next server")
+        self.assertEqual(self.scrape()[1], text, "nothing lost, nothing counted twice")
 
 
 if __name__ == "__main__":

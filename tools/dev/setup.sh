@@ -5,6 +5,7 @@
 OS_RELEASE=${OS_RELEASE:-/etc/os-release}
 # A pod sees the host's /usr and the virtual environment, so the interpreter has to be in /usr.
 SYSTEM_PYTHON=${SYSTEM_PYTHON:-/usr/bin/python3}
+SYSTEMD_UNITS=${SYSTEMD_UNITS:-/etc/systemd/system}
 
 is_root() { ((EUID == 0)); }
 
@@ -35,6 +36,12 @@ Needed, under Debian's names: ${missing[*]}"
   confirm "To be installed with apt-get: ${missing[*]}"
   run_shown "Reading the package lists" "${as_root[@]}" apt-get -q update ||
     die "the package lists could not be read. Is there a network? Needed: ${missing[*]}"
+  # Wanted is the program; the package would also begin a service, now and at every boot.
+  local unit=$SYSTEMD_UNITS/prometheus.service
+  if [[ " ${missing[*]} " == *" prometheus "* && ! -e $unit && ! -L $unit ]]; then
+    "${as_root[@]}" mkdir -p "$SYSTEMD_UNITS"
+    "${as_root[@]}" ln -s /dev/null "$unit"
+  fi
   run_shown "Installing ${#missing[@]} packages" \
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "${missing[@]}" ||
     die "apt-get could not install them (see above). Needed: ${missing[*]}"

@@ -56,6 +56,14 @@ chmod +x "$3/bin/pip" """)
     self.assertIn("To be installed with apt-get: cmake\n", done.stderr)
     self.assertRegex(self.calls.read_text(), r"(?m)^-q install .* cmake$")
 
+  def test_masks_the_service_that_a_package_would_start(self):
+    units = self.directory / "units"
+    done = self.bash("is_root() { true; }; need_packages test", MISSING="prometheus",
+                     SYSTEMD_UNITS=str(units))
+    self.assertEqual(done.returncode, 0, done.stderr)
+    self.assertEqual(os.readlink(units / "prometheus.service"), "/dev/null")
+    self.assertRegex(self.calls.read_text(), r"(?m)^-q install .* prometheus$")
+
   def test_leaves_what_other_verbs_need_alone(self):
     self.assertEqual(self.bash("need_packages build", MISSING="clang-19").stderr, "")
 

@@ -131,6 +131,11 @@ class Reader {
     return false;
   }
 
+  Duration usual_step(Duration own) const {
+    const auto found = step_by_width_.find(entry_->width);
+    return found == step_by_width_.end() ? own : found->second;
+  }
+
   void read_start(size_t index, Instant end) {
     const bool is_resized_now = is_resized(index);
     const std::string cause = cause_before(index);
@@ -161,7 +166,11 @@ class Reader {
       const Duration between = last_end - first_end;
       step = std::max(Duration(), between - std::min(held_up, between)) / (steps - 1);
     }
-    const Instant first_begin = std::max(began_, first_end - step);
+    // Of those before it, where there are any: it then does not change with each further step, and
+    // neither does what a recovery took.
+    const Duration usual = usual_step(step);
+    if (steps > 1) step_by_width_[entry_->width] = step;
+    const Instant first_begin = std::max(began_, first_end - usual);
     read_start(index, first_begin);
     timeline_.runs.push_back(
         {first_begin, down_, entry_->number, false, "", entry_->rank, entry_->node});
@@ -243,7 +252,8 @@ class Reader {
   const Entry* entry_ = nullptr;
   Instant at_;  ///< all before is claimed
   Instant began_, down_;
-  Duration compiled_, restored_;  ///< of the entry, before its first step
+  Duration compiled_, restored_;           ///< of the entry, before its first step
+  std::map<int, Duration> step_by_width_;  ///< mean, of the newest generation of that width
 };
 
 }  // namespace

@@ -17,7 +17,8 @@
 //                            ELASTIC_SCALE_UP
 //   a generation that waits  ELASTIC_SLICE_DOWN
 // Before the first generation: OTHER, cause "Scheduling". An entry tells how long saves took, not
-// when: within its steps they are drawn evenly. A step's length is the mean of its generation.
+// when: within its steps they are drawn evenly. A step's length is the mean of its generation; that
+// of the first step the mean of the generation of the same width before it.
 #pragma once
 #include <map>
 #include <string>
