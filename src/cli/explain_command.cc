@@ -74,18 +74,49 @@ base::Status explain_pod(const ExplainOptions& chosen, os::OsWorld& os, AdminCli
 }
 
 base::Status explain_jobset(const ExplainOptions& chosen, os::OsWorld& os, AdminClient& admin) {
-  PELTON_ASSIGN(Observed observed, observe(os, admin, {"JobSet", "Pod", "RecoveryPolicy"}));
-  PELTON_ASSIGN(const base::Json job,
-                explain_job(observed.kinds["JobSet"], observed.kinds["RecoveryPolicy"],
-                            observed.kinds["Pod"], chosen.namespace_name, chosen.name));
+  PELTON_ASSIGN(Observed observed, observe(os, admin, {"JobSet", "Pod", "RecoveryPolicy", "Node"}));
+  PELTON_ASSIGN(
+      const base::Json job,
+      explain_job({std::move(observed.kinds["JobSet"]), std::move(observed.kinds["RecoveryPolicy"]),
+                   std::move(observed.kinds["Pod"]), std::move(observed.kinds["Node"])},
+                  chosen.namespace_name, chosen.name, os.world().clock.now()));
   fmt::print("{}", chosen.output == "json" ? job.dump(2) + "\n" : job_text(job));
   return base::ok();
 }
 
+/// "jobset/train" is as good as "job train".
+void split_subject(ExplainOptions& chosen) {
+  const size_t slash = chosen.kind.find('/');
+  if (slash == std::string::npos || !chosen.name.empty()) return;
+  chosen.name = chosen.kind.substr(slash + 1);
+  chosen.kind.resize(slash);
+}
+
+bool is_about_job(const ExplainOptions& chosen) {
+  return chosen.kind == "job" || chosen.kind == "jobset" || chosen.kind == "jobsets";
+}
+
+/// A kind, or what is asked about as KIND/NAME.
+Values kinds(const ExplainOptions& chosen) {
+  const Values names = live_names("JobSet", chosen.data_dir, chosen.namespace_name);
+  return Values::asked([names] {
+    std::vector<Candidate> candidates = {{"pod", ""}, {"job", ""}};
+    for (Candidate& each : names.ask()) candidates.push_back({"jobset/" + each.word, ""});
+    return candidates;
+  });
+}
+
+/// Of the kind that stands before.
+Values names(const ExplainOptions& chosen) {
+  const Values pods = live_names("Pod", chosen.data_dir, chosen.namespace_name);
+  const Values jobs = live_names("JobSet", chosen.data_dir, chosen.namespace_name);
+  return Values::asked(
+      [&chosen, pods, jobs] { return is_about_job(chosen) ? jobs.ask() : pods.ask(); });
+}
+
 base::Status explain(const ExplainOptions& chosen) {
   const bool is_pod = chosen.kind == "pod" || chosen.kind == "pods" || chosen.kind == "po";
-  const bool is_job = chosen.kind == "job" || chosen.kind == "jobset" || chosen.kind == "jobsets";
-  if (!is_pod && !is_job) {
+  if (!is_pod && !is_about_job(chosen)) {
     return base::invalid_argument(
         fmt::format("\"{}\" cannot be explained; what can: pod, job", chosen.kind));
   }
@@ -102,19 +133,25 @@ int run_explain(int argc, char** argv) {
       "pelton explain",
       "Says why a pod is pending (the first binding constraint, with numbers) and the smallest "
       "changes that would help, or where it is; or of a job with a RecoveryPolicy: its generation, "
-      "its members, and the last decision with the price of each rung.",
+      "its members, what it waits for, and the last decision with the price of each rung.",
       "  pelton explain pod train-workers-0-0-abcde\n"
       "  pelton explain pod web -n shop -o json\n"
-      "  pelton explain job train\n");
-  options.positional("kind", chosen.kind, "pod or job", Values::one_of({"pod", "job"}));
-  options.positional("name", chosen.name, "its name",
-                     live_names("Pod", chosen.data_dir, chosen.namespace_name));
+      "  pelton explain job train\n"
+      "  pelton explain jobset/train\n");
+  options.positional("kind", chosen.kind, "pod or job, or KIND/NAME", kinds(chosen));
+  options.optional_positional("name", chosen.name, "its name", names(chosen));
   options.text("-n,--namespace", chosen.namespace_name, "its namespace",
                live_names("Namespace", chosen.data_dir));
   options.text("-o,--output", chosen.output, "json, or nothing for text", Values::one_of({"json"}));
   options.text("--data-dir", chosen.data_dir, "the cluster's data directory",
                Values::directories());
   if (auto code = options.parse(argc, argv)) return *code;
+  split_subject(chosen);
+  if (chosen.name.empty()) {
+    fmt::print(stderr, "pelton explain: name: {} {}; see --help\n", chosen.kind,
+               "is followed by a name, or written as KIND/NAME");
+    return 2;
+  }
   if (!chosen.output.empty() && chosen.output != "json") {
     fmt::print(stderr, "pelton explain: -o {}: the forms are text (no -o) and json; see --help\n",
                chosen.output);

@@ -4,6 +4,10 @@
 #include <fmt/format.h>
 
 #include "api/object.h"
+#include "api/pod_resources.h"
+#include "client/cache.h"
+#include "control/observe_recovery.h"
+#include "decide/recovery/decide_recovery.h"
 #include "decide/recovery/records.h"
 
 namespace pelton::cli {
@@ -46,12 +50,55 @@ Json pods_of(const recovery::Generation& generation, const std::string& jobset_u
   return rows;
 }
 
+/// What the controller would say now; "" where it waits for nothing, or is about to act.
+std::string decision_waits_for(const JobObjects& objects, const Json& policy, const Json& jobset,
+                               base::Instant now) {
+  const auto spec = recovery::policy_of(policy["spec"]);
+  if (!spec.ok()) return spec.error().message();
+  client::Cache view;
+  for (const Json::Array* all : {&objects.pods, &objects.nodes}) {
+    for (const Json& object : *all) view.put(object);
+  }
+  const recovery::Observed observed = control::observe_recovery(
+      policy, *spec, recovery::node_memories_of(policy["status"]["nodes"]), jobset, view);
+  return recovery::decide_recovery(observed, now).waits_for;
+}
+
+/// Pods of the job that have no place yet, and members that have not begun its generation.
+void add_pods_waited_for(const Json::Array& pods, const recovery::Generation& generation,
+                         const std::string& jobset_uid, Json::Array& waits) {
+  for (const Json& pod : pods) {
+    if (api::label_of(pod, "jobset.sigs.k8s.io/jobset-uid") != jobset_uid) continue;
+    const Json* scheduled = api::find_condition(pod, "PodScheduled");
+    if (pod["spec"]["nodeName"].as_string().empty() && scheduled != nullptr) {
+      waits.push_back(fmt::format("a place for pod {}: {}", api::name_of(pod),
+                                  (*scheduled)["message"].as_string()));
+    }
+    const bool runs = generation.phase == recovery::Generation::Phase::Running;
+    if (runs && generation.index_of(api::uid_of(pod)) && !api::has_ended(pod) &&
+        recovery::report_in(pod).generation < generation.number) {
+      waits.push_back(fmt::format("pod {} on {} to begin generation {}", api::name_of(pod),
+                                  pod["spec"]["nodeName"].as_string(), generation.number));
+    }
+  }
+}
+
+Json waits_of(const JobObjects& objects, const Json& policy, const Json& jobset,
+              const recovery::Generation& generation, base::Instant now) {
+  using enum recovery::Generation::Phase;
+  if (generation.phase == Finished || generation.phase == Failed) return Json::array();
+  Json::Array waits;
+  const std::string decided = decision_waits_for(objects, policy, jobset, now);
+  if (!decided.empty()) waits.push_back(decided);
+  add_pods_waited_for(objects.pods, generation, api::uid_of(jobset), waits);
+  return waits;
+}
+
 }  // namespace
 
-base::Result<Json> explain_job(const Json::Array& jobsets, const Json::Array& policies,
-                               const Json::Array& pods, const std::string& namespace_name,
-                               const std::string& name) {
-  const Json* jobset = find(jobsets, namespace_name, name);
+base::Result<Json> explain_job(const JobObjects& objects, const std::string& namespace_name,
+                               const std::string& name, base::Instant now) {
+  const Json* jobset = find(objects.jobsets, namespace_name, name);
   if (jobset == nullptr) {
     return base::Status(
         base::Code::NotFound,
@@ -63,7 +110,7 @@ base::Result<Json> explain_job(const Json::Array& jobsets, const Json::Array& po
                         fmt::format("JobSet {}/{} names no RecoveryPolicy: label it {}=NAME",
                                     namespace_name, name, recovery::kPolicyLabel));
   }
-  const Json* policy = find(policies, namespace_name, policy_name);
+  const Json* policy = find(objects.policies, namespace_name, policy_name);
   if (policy == nullptr) {
     return base::Status(base::Code::NotFound,
                         fmt::format("JobSet {}/{} names RecoveryPolicy {}, which is not there: "
@@ -81,7 +128,8 @@ base::Result<Json> explain_job(const Json::Array& jobsets, const Json::Array& po
     auto read = recovery::generation_of(entry["generation"]);
     if (read.ok()) generation = *std::move(read);
   }
-  result.set("pods", pods_of(generation, api::uid_of(*jobset), pods));
+  result.set("pods", pods_of(generation, api::uid_of(*jobset), objects.pods));
+  result.set("waitsFor", waits_of(objects, *policy, *jobset, generation, now));
   return result;
 }
 
@@ -102,6 +150,9 @@ std::string job_text(const Json& job) {
     text += fmt::format("{:<8}{:<40}{:<20}{:<11}{}\n", ranks.empty() ? "spare" : ranks,
                         pod["pod"].as_string(), pod["node"].as_string(), pod["stage"].as_string(),
                         step < 0 ? "-" : std::to_string(step));
+  }
+  for (const Json& each : job["waitsFor"].items()) {
+    text += fmt::format("waits for: {}\n", each.as_string());
   }
   const Json& last = job["lastDecision"];
   if (!last.is_null()) {

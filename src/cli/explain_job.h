@@ -6,16 +6,20 @@
 
 #include "base/json.h"
 #include "base/status.h"
+#include "base/time.h"
 
 namespace pelton::cli {
 
-/// What is known of one job, as one document: the entry of the policy's status, and each member's
-/// ranks and what its supervisor says. NotFound, and where the JobSet names no policy, with what to
-/// do. The lists hold whole objects.
-base::Result<base::Json> explain_job(const base::Json::Array& jobsets,
-                                     const base::Json::Array& policies,
-                                     const base::Json::Array& pods,
-                                     const std::string& namespace_name, const std::string& name);
+/// All objects of the kinds that the decision rests on.
+struct JobObjects {
+  base::Json::Array jobsets, policies, pods, nodes;
+};
+
+/// What is known of one job, as one document: the entry of the policy's status, each member's ranks
+/// and what its supervisor says, and (waitsFor) what the job waits for: the controller's own
+/// decision is made once more. NotFound, and where the JobSet names no policy, with what to do.
+base::Result<base::Json> explain_job(const JobObjects& objects, const std::string& namespace_name,
+                                     const std::string& name, base::Instant now);
 /// The same for people, in lines.
 std::string job_text(const base::Json& explanation);
 

@@ -8,14 +8,13 @@
 #include <utility>
 
 #include "api/object.h"
+#include "control/observe_recovery.h"
 #include "decide/recovery/decide_recovery.h"
-#include "decide/workload/jobset/children.h"
 
 namespace pelton::control {
 
 using base::Json;
 namespace recovery = decide::recovery;
-namespace workload = decide::workload;
 
 namespace {
 
@@ -73,7 +72,7 @@ class Pass {
 
  private:
   Json decide(const recovery::Policy& spec, const Json& jobset) {
-    recovery::Observed observed = observe(spec, jobset);
+    recovery::Observed observed = observe_recovery(policy_, spec, memories_, jobset, view_);
     const int64_t number = observed.record.generation.number;
     const auto phase = observed.record.generation.phase;
     recovery::Decision decision = recovery::decide_recovery(observed, now_);
@@ -89,40 +88,6 @@ class Pass {
     if (generation.number != number || generation.phase != phase) announce(jobset, decision);
     if (!decision.waits_for.empty()) why_ = decision.waits_for;
     return recovery::to_json(decision.record);
-  }
-
-  recovery::Observed observe(const recovery::Policy& spec, const Json& jobset) const {
-    recovery::Observed observed;
-    observed.policy = spec;
-    observed.memories = memories_;
-    for (const Json& entry : policy_["status"]["jobSets"].items()) {
-      if (entry["uid"].as_string() == api::uid_of(jobset)) {
-        observed.record = recovery::job_record_of(entry);
-      }
-    }
-    recovery::observe_jobset(jobset, observed);
-    const std::string attempt = std::to_string(observed.attempt);
-    std::set<std::string> nodes;
-    for (const Json* pod : view_.list_labelled("Pod", workload::kJobSetUid, api::uid_of(jobset))) {
-      if (api::label_of(*pod, workload::kRestartAttempt) != attempt) continue;
-      observed.pods.push_back(recovery::observe_pod(*pod));
-      nodes.insert(observed.pods.back().node);
-    }
-    std::sort(observed.pods.begin(), observed.pods.end(), [](const auto& a, const auto& b) {
-      return std::tie(a.order, a.name) < std::tie(b.order, b.name);
-    });
-    for (const auto& member : observed.record.generation.members) nodes.insert(member.node);
-    for (const auto& [name, memory] : memories_) nodes.insert(name);
-    nodes.erase("");
-    for (const std::string& name : nodes) {
-      observed.nodes[name] = recovery::observe_node(view_.get("Node", "", name));
-    }
-    const auto all = view_.list("Node");
-    observed.is_every_node_silent =
-        !all.empty() && std::all_of(all.begin(), all.end(), [](const Json* node) {
-          return recovery::observe_node(node).is_unreachable;
-        });
-    return observed;
   }
 
   /// Which rungs are off, in the record and on the JobSet.
