@@ -65,16 +65,7 @@ double sample_at(const std::vector<PastGeneration>& history, size_t index) {
   const PastGeneration& past = history[index];
   const Instant from = trouble_before(history, index);
   if (past.folded > 0 || past.first_step_at == Instant() || from == Instant()) return -1;
-  double seconds = (past.first_step_at - from).to_seconds();
-  // Steps that an earlier generation had done already are done again.
-  const int64_t again = history[index - 1].last_step - past.first_step;
-  const int64_t steps = past.last_step - past.first_step;
-  if (again > 0 && steps > 0) {
-    const double each =
-        (past.last_step_at - past.first_step_at).to_seconds() / static_cast<double>(steps);
-    seconds += each * static_cast<double>(again);
-  }
-  return seconds;
+  return (past.first_step_at - from).to_seconds();
 }
 
 std::vector<double> samples_of(const JobRecord& record, Rung rung) {
@@ -101,6 +92,19 @@ Seconds recovery_time(const JobRecord& record, Rung rung, bool is_warm) {
   prior.value *= factor;
   prior.source += fmt::format(", times {:.1f} as restarts in place here", factor);
   return prior;
+}
+
+Seconds waiting_time(const JobRecord& record) {
+  std::vector<double> samples;
+  for (auto past = record.history.rbegin(); past != record.history.rend(); ++past) {
+    if (past->phase != Generation::Phase::Waiting || past->rung != Rung::Wait) continue;
+    if (past->folded > 0 || samples.size() >= kSamplesMax) break;
+    samples.push_back((past->ended - past->began).to_seconds());
+  }
+  if (samples.empty()) return recovery_time(record, Rung::RestartPod, false);
+  Seconds time = measured(samples);
+  time.value += recovery_time(record, Rung::RestartInPlace, true).value;
+  return time;
 }
 
 Seconds repair_time() {

@@ -13,10 +13,14 @@ struct Seconds {
   std::string source;  ///< "median of 3 measured", "prior: …"
 };
 
-/// From a failure to the end of the first step that no earlier generation had finished: the median
-/// of the last ones that began by this rung. `is_warm`: where a pod comes in, it has a parked
-/// parent.
+/// From a failure to the end of the first step after it: the median of the last ones that began by
+/// this rung. Steps that had to be done again are no part of it: they are lost whichever rung is
+/// taken, and what was measured would lose to every prior. `is_warm`: where a pod comes in, it has
+/// a parked parent.
 Seconds recovery_time(const JobRecord& record, Rung rung, bool is_warm);
+
+/// Until a pod that is missing is back and the job steps: as it was in this job's earlier waits.
+Seconds waiting_time(const JobRecord& record);
 
 /// Until a machine that failed is back.
 Seconds repair_time();

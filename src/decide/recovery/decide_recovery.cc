@@ -353,8 +353,10 @@ class Pass {
     const int world = generation_.world_size();
     if (world >= worlds_.full() || !observed_.policy.rungs.contains(Rung::Grow)) return;
     const std::vector<Member> spares = spares_of(observed_, {});
+    const int at_hand = ranks_at_hand(generation_.members, {}, spares);
     for (const int wider : worlds_.all) {
       if (wider <= world) break;
+      if (wider > at_hand) continue;
       std::vector<Member> members =
           compose(generation_.members, {}, spares, observed_.policy.ranks_per_replica, wider);
       if (!members.empty()) return grow(std::move(members), world, wider);
@@ -462,8 +464,10 @@ class Pass {
   std::vector<Member> as_wide_as_before(const Trouble& trouble,
                                         const std::vector<Member>& spares) const {
     const int before = trouble.old.empty() ? worlds_.full() : ranks_of(trouble.old);
+    const int at_hand = ranks_at_hand(trouble.old, trouble.lost, spares);
     for (const int world : worlds_.all) {
       if (world < std::min(before, worlds_.full())) break;
+      if (world > at_hand) continue;
       std::vector<Member> members =
           compose(trouble.old, trouble.lost, spares, observed_.policy.ranks_per_replica, world);
       if (!members.empty()) return members;

@@ -396,6 +396,43 @@ TEST(Recovery, PricesAreMeasuredOnceThereIsSomethingToMeasure) {
   EXPECT_EQ(job.rung(), Rung::RestartInPlace) << "a prior does not win for being one";
 }
 
+TEST(Recovery, WorkThatIsLostEitherWaySpeaksAgainstNoRung) {
+  Policy policy = elastic(1);
+  policy.spares = 1;
+  TestJob job(4, policy);
+  job.start();
+  job.train(0, 100);
+  for (int i = 1; i <= 2; ++i) {
+    // 50 steps are done again, which takes longer than any prior says that a rung does.
+    const std::string lost = job.generation().members[0].pod;
+    job.remove_pod(lost);
+    job.make_pods();
+    job.join_all();
+    job.settle();
+    EXPECT_EQ(job.rung(), Rung::SwapSpare) << i;
+    job.now = job.now + Duration::seconds(1);
+    job.train(50, 60);
+    job.now = job.now + Duration::seconds(60);
+  }
+}
+
+TEST(Recovery, AWaitCostsWhatWaitsHaveTakenHere) {
+  TestJob job(2);
+  job.start();
+  job.train(0, 5);
+  job.remove_pod("p1");
+  job.settle();
+  ASSERT_EQ(job.generation().phase, Generation::Phase::Waiting);
+  job.now = job.now + Duration::seconds(40);
+  job.make_pods();
+  job.join_all();
+  job.settle();
+  job.train(5, 10);
+  job.remove_pod("p0");
+  job.step();
+  EXPECT_EQ(job.alternative(Rung::Wait)->why, "median of 1 measured: 40.00 s");
+}
+
 TEST(Recovery, HistoryIsFoldedNotLost) {
   JobRecord record;
   for (int i = 1; i <= 60; ++i) {

@@ -155,9 +155,10 @@ class Ladder {
     const Seconds back = time_until_back();
     const Seconds down = recovery_time(observed_.record, rung, true);
     const Seconds up = recovery_time(observed_.record, Rung::Grow, true);
+    const int at_hand = ranks_at_hand(trouble_.old, without_, spares_);
     std::vector<Member> members;
     for (const int world : worlds_.all) {
-      if (world >= world_ || is_whole(world) != (rung == Rung::Shrink)) continue;
+      if (world >= world_ || world > at_hand || is_whole(world) != (rung == Rung::Shrink)) continue;
       members = compose(trouble_.old, without_, spares_, observed_.policy.ranks_per_replica, world);
       if (!members.empty()) break;
     }
@@ -200,7 +201,7 @@ class Ladder {
     for (const PodFacts& pod : observed_.pods) {
       if (pod.is_unschedulable) return repair_time();
     }
-    Seconds time = recovery_time(observed_.record, Rung::RestartPod, false);
+    Seconds time = waiting_time(observed_.record);
     if (trouble_.is_running) return time;
     const double waited = (now_ - observed_.record.generation.began).to_seconds();
     if (waited > time.value) time = {waited, fmt::format("it has taken {:.0f} s already", waited)};
@@ -216,25 +217,32 @@ class Ladder {
   const std::vector<Member> spares_;
 };
 
+int ranks_per_pod(const Observed& observed) {
+  const std::vector<Member>& members = observed.record.generation.members;
+  if (!members.empty()) return members.front().ranks;
+  int ranks = 1;
+  for (const PodFacts& pod : observed.pods) {
+    if (pod.has_joined) ranks = std::max(ranks, pod.report.ranks);
+  }
+  return ranks;
+}
+
 }  // namespace
 
 Worlds worlds_of(const Observed& observed) {
   Worlds worlds;
-  for (const PodFacts& pod : observed.pods) {
-    if (pod.has_joined) worlds.per_pod = std::max(worlds.per_pod, pod.report.ranks);
-  }
-  const std::vector<Member>& members = observed.record.generation.members;
-  if (!members.empty()) worlds.per_pod = members.front().ranks;
+  worlds.per_pod = ranks_per_pod(observed);
   worlds.all =
       allowed_worlds(observed.policy, observed.wanted_pods * worlds.per_pod, worlds.per_pod);
   return worlds;
 }
 
 int pods_on_the_way(const Observed& observed) {
+  const int per_pod = ranks_per_pod(observed);
   int settled = 0;
   for (const PodFacts& pod : observed.pods) {
     if (pod.has_ended || pod.is_leaving) continue;
-    if (pod.has_joined || pod.is_unschedulable) ++settled;
+    if (pod.has_joined || pod.is_unschedulable) settled += std::max(pod.report.ranks / per_pod, 1);
   }
   return std::max(observed.wanted_pods - settled, 0);
 }

@@ -38,7 +38,8 @@ struct Worlds {
 };
 Worlds worlds_of(const Observed& observed);
 
-/// Pods that may join soon without anybody's help: starting, or not made yet.
+/// Pods that may join soon without anybody's help: starting, or not made yet. (One of many times a
+/// pod's ranks counts as so many pods: see scenario/condensed_members.h.)
 int pods_on_the_way(const Observed& observed);
 
 /// All rungs in the order of the ladder.

@@ -94,6 +94,15 @@ std::vector<Member> compose(const std::vector<Member>& old, const std::set<std::
   return world == 0 ? chosen : std::vector<Member>();
 }
 
+int ranks_at_hand(const std::vector<Member>& old, const std::set<std::string>& without,
+                  const std::vector<Member>& spares) {
+  int ranks = ranks_of(spares);
+  for (const Member& member : old) {
+    if (!without.contains(member.pod_uid)) ranks += member.ranks;
+  }
+  return ranks;
+}
+
 int ranks_of(const std::vector<Member>& members) {
   int ranks = 0;
   for (const Member& member : members) ranks += member.ranks;

@@ -20,6 +20,10 @@ std::vector<Member> spares_of(const Observed& observed, const std::set<std::stri
 std::vector<Member> compose(const std::vector<Member>& old, const std::set<std::string>& without,
                             const std::vector<Member>& spares, int ranks_per_replica, int world);
 
+/// Ranks of the old ones that are not in `without`, and of the spares: compose() makes no wider world.
+int ranks_at_hand(const std::vector<Member>& old, const std::set<std::string>& without,
+                  const std::vector<Member>& spares);
+
 int ranks_of(const std::vector<Member>& members);
 bool are_same_pods(const std::vector<Member>& a, const std::vector<Member>& b);
 

@@ -115,15 +115,18 @@ std::vector<int> allowed_worlds(const Policy& policy, int total, int per_pod) {
   const int least = policy.min_replicas > 0   ? policy.min_replicas
                     : policy.max_replicas > 0 ? policy.max_replicas
                                               : most;
-  std::set<int> worlds;
-  for (int replicas = std::max(least, 1); replicas <= most; ++replicas) {
+  std::vector<int> worlds;
+  for (int replicas = most; replicas >= std::max(least, 1); --replicas) {
     const int world = replicas * policy.ranks_per_replica;
-    if (world % per_pod == 0) worlds.insert(world);
+    if (world % per_pod == 0) worlds.push_back(world);
   }
+  if (policy.meshes.empty()) return worlds;
   for (const Mesh& mesh : policy.meshes) {
-    if (mesh.ranks <= usable && mesh.ranks % per_pod == 0) worlds.insert(mesh.ranks);
+    if (mesh.ranks <= usable && mesh.ranks % per_pod == 0) worlds.push_back(mesh.ranks);
   }
-  return {worlds.rbegin(), worlds.rend()};
+  std::sort(worlds.rbegin(), worlds.rend());
+  worlds.erase(std::unique(worlds.begin(), worlds.end()), worlds.end());
+  return worlds;
 }
 
 }  // namespace pelton::decide::recovery
