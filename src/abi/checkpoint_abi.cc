@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "abi/open_store.h"
 #include "checkpoint/copy.h"
 #include "checkpoint/pelton_checkpoint.h"
 #include "checkpoint/restore.h"
@@ -54,6 +55,9 @@ struct pelton_checkpointer {
   using Manifest = pelton::decide::checkpoint::Manifest;
   using Status = pelton::base::Status;
   using Json = pelton::base::Json;
+
+  /// The loop ends before what its callbacks use.
+  ~pelton_checkpointer() { thread.reset(); }
 
   Status open(const Json& options);
   pelton::base::Result<Manifest> manifest_of(const Json& what) const;
@@ -102,6 +106,7 @@ Status pelton_checkpointer::open(const Json& options) {
     return pelton::base::invalid_argument("writer: must be less than `writers`");
   }
   PELTON_ASSIGN(thread, pelton::os::LoopThread::start());
+  PELTON_TRY(pelton::abi::open_store(*thread, directory));
   const pelton::decide::checkpoint::Attempt attempt{like.job, options["run"].as_string(),
                                                     options["generation"].as_int()};
   Status status;

@@ -72,27 +72,33 @@ struct LogFile::Append : std::enable_shared_from_this<LogFile::Append> {
 LogFile::LogFile(world::Files& files, std::string directory, std::string name)
     : files_(files), directory_(std::move(directory) + "/log"), name_(std::move(name)) {}
 
+base::Result<LogFile::Record> LogFile::read_record(int64_t number) const {
+  if (const auto it = known_->find(number); it != known_->end()) return it->second;
+  const std::string path = directory_ + "/" + record_name(number);
+  PELTON_ASSIGN(const std::string text, files_.read(path));
+  PELTON_ASSIGN(const base::Json json, decide::checkpoint::unseal(text, path));
+  base::Result<Record> record = decide::checkpoint::record_of(json);
+  if (!record.ok()) return base::Status(record.error()).with(path);
+  known_->emplace(number, *record);
+  return record;
+}
+
 base::Result<LogFile::LogState> LogFile::read() const {
   PELTON_ASSIGN(const auto entries, files_.list(directory_));
   std::vector<int64_t> numbers;
   for (const auto& entry : entries) {
     if (const auto number = record_number(entry.name)) numbers.push_back(*number);
   }
+  known_->erase(known_->begin(), known_->lower_bound(numbers.empty() ? 0 : numbers.front()));
   // From the newest back to the one that stands for all before it.
   std::vector<std::pair<int64_t, base::Result<Record>>> records;
   bool has_start = numbers.empty();
   for (size_t i = numbers.size(); i > 0 && !has_start; --i) {
-    const std::string path = directory_ + "/" + record_name(numbers[i - 1]);
-    base::Result<Record> record = base::not_found(path);
-    const auto text = files_.read(path);
-    if (!text.ok() && text.error().code() != base::Code::NotFound) return text.error();
-    if (text.ok()) {
-      const auto json = decide::checkpoint::unseal(*text, path);
-      record = json.ok() ? decide::checkpoint::record_of(*json) : json.status();
-    }
-    if (!record.ok() && record.status().code() == base::Code::FailedPrecondition) {
-      return base::Status(record.error()).with(path);
-    }
+    base::Result<Record> record = read_record(numbers[i - 1]);
+    const bool is_damaged = record.status().code() == base::Code::NotFound ||
+                            record.status().code() == base::Code::DataLoss ||
+                            record.status().code() == base::Code::InvalidArgument;
+    if (!record.ok() && !is_damaged) return record.error();
     has_start = numbers[i - 1] == 1 || (record.ok() && record->kind == Record::Kind::State);
     records.emplace_back(numbers[i - 1], std::move(record));
   }

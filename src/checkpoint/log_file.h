@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -36,11 +37,16 @@ class LogFile {
 
  private:
   struct Append;
+  /// FailedPrecondition: of a newer format. NotFound, DataLoss, InvalidArgument: damaged or gone.
+  base::Result<Record> read_record(int64_t number) const;
+
   world::Files& files_;
   std::string directory_;
   std::string name_;
   /// Of temporary files: several appends may be under way; copies of this count together.
   std::shared_ptr<uint64_t> count_ = std::make_shared<uint64_t>(0);
+  /// Records that have been read: one is never changed, so none is read twice.
+  std::shared_ptr<std::map<int64_t, Record>> known_ = std::make_shared<std::map<int64_t, Record>>();
 };
 
 }  // namespace pelton::checkpoint

@@ -40,7 +40,8 @@ typedef struct pelton_checkpointer pelton_checkpointer;
 PELTON_EXPORT const char* pelton_checkpoint_error(void);
 
 /* Begins, or joins, an attempt in a directory, which is made where absent. `options` is JSON:
- *   directory    of the checkpoints; all ranks see the same
+ *   directory    of the checkpoints; all ranks see the same. "s3://BUCKET/PREFIX" lies in an object
+ *                store, which the environment names (checkpoint/object_store.h:store_options)
  *   job          uid of the job; a directory belongs to one job
  *   run          which launch of the job: of two runs the later one is right
  *   generation   of the run: of two generations the later one is right

@@ -21,6 +21,10 @@ base::Result<std::unique_ptr<LoopThread>> LoopThread::start() {
   return made;
 }
 
+std::unique_ptr<world::Executor> LoopThread::make_executor(size_t threads) {
+  return std::make_unique<Workers>(*loop_, threads);
+}
+
 LoopThread::~LoopThread() {
   if (!thread_.joinable()) return;
   post([this] { loop_->stop(); });

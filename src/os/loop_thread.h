@@ -7,6 +7,7 @@
 
 #include "os/files.h"
 #include "os/loop.h"
+#include "world/executor.h"
 
 namespace pelton::os {
 
@@ -19,7 +20,14 @@ class LoopThread {
   /// Ends the loop; what still waits there is dropped.
   ~LoopThread();
 
-  world::Files& files() { return *files_; }
+  /// The machine's files, or those that use_files() was given.
+  world::Files& files() { return others_ ? *others_ : *files_; }
+  /// For all that comes after, whatever lies below the machine's: an object store. They live as
+  /// long as the loop's callbacks.
+  void use_files(std::unique_ptr<world::Files> files) { others_ = std::move(files); }
+  world::Timers& timers() { return *loop_; }
+  /// Threads that report on the loop; made on any thread, used on the loop, gone before this is.
+  std::unique_ptr<world::Executor> make_executor(size_t threads);
   /// Runs `fn` on the loop, soon. Any thread.
   void post(std::function<void()> fn) { loop_->post_from_any_thread(std::move(fn)); }
   /// Calls `fn` on the loop and blocks the caller until `done` has been called. Not from the loop.
@@ -29,6 +37,7 @@ class LoopThread {
   LoopThread() = default;
   std::unique_ptr<Loop> loop_;
   std::unique_ptr<OsFiles> files_;
+  std::unique_ptr<world::Files> others_;
   std::thread thread_;
 };
 

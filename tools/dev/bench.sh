@@ -6,6 +6,7 @@ verb_bench() {
   local only=${1:-} script ran=0
   need_packages build run bench
   need_jax
+  need_s3
   build_preset release pelton
   for script in bench/*.sh bench/*.py; do
     [[ -e $script && $script == *"$only"* ]] || continue

@@ -74,6 +74,7 @@ need_venv() {
 
 need_jax() { need_venv jax examples/train-gpt/requirements.txt; }
 need_api_clients() { need_venv api-clients tests/oracle/requirements.txt; }
+need_s3() { need_venv s3 tests/python/s3-requirements.txt; }
 need_goodput() { need_venv goodput tests/oracle/goodput-requirements.txt; }
 need_kubectl() { need_venv kubectl tools/dev/kubectl-requirements.txt; }
 # 4.7 GB: only what is about PyTorch asks for it.
@@ -85,6 +86,7 @@ verb_setup() {
   need_kubectl
   need_api_clients
   need_jax
+  need_s3
   if [[ ${1:-} == torch ]]; then need_torch; fi
   say "All that ./dev needs is installed."
 }

@@ -97,6 +97,7 @@ verb_test() {
   need_kubectl
   need_api_clients
   need_jax
+  need_s3
   if [[ $all ]]; then need_torch; fi
   rm -rf "$REPORTS"
   mkdir -p "$REPORTS"

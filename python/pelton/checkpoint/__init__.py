@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints that survive a crash at any moment: state in, state out, on any number of ranks.
 
-  checkpointer = Checkpointer("/data/checkpoints")
+  checkpointer = Checkpointer("/data/checkpoints")  # or "s3://bucket/prefix"
   state, extra = checkpointer.restore(state) or (state, {"position": 0})
   for step in …:
     …
@@ -29,7 +29,13 @@ __all__ = ["Checkpointer", "Damaged", "Error", "Failed", "Refused", "Slice"]
 
 
 class Checkpointer:
-  """The checkpoints of one job in one directory, which all of its ranks see."""
+  """The checkpoints of one job in one directory, which all of its ranks see.
+
+  "s3://BUCKET/PREFIX" is one in an S3-compatible store, whose address and credentials stand in the
+  environment: AWS_ENDPOINT_URL (but for Amazon's own), AWS_REGION, AWS_ACCESS_KEY_ID,
+  AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN. A call that fails is tried again for
+  PELTON_STORE_PATIENCE seconds (120), while training goes on.
+  """
 
   def __init__(self, directory, *, every=1, keep=2, job=None, run=None, generation=None, rank=None,
                world_size=None):
@@ -63,7 +69,7 @@ class Checkpointer:
     self.rank, self.world_size = rank, world_size
     job = env.get("PELTON_JOB_UID", "") if job is None else job
     self._handle = _library.open({
-        "directory": os.path.abspath(directory), "job": job, "run": run,
+        "directory": _library.place(directory), "job": job, "run": run,
         "generation": int(generation), "writer": rank, "writers": world_size, "keep": keep})
 
   def save(self, step, state, extra=None):

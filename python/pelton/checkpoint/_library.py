@@ -74,6 +74,14 @@ def _call(name, *arguments):
   return code
 
 
+def place(directory):
+  """The same for every working directory; the URL of an object store is."""
+  directory = os.fspath(directory)
+  if directory.startswith("s3://"):
+    return "s3://" + directory[5:].rstrip("/")
+  return os.path.abspath(directory)
+
+
 def _text(what):
   return json.dumps(what).encode()
 
