@@ -77,7 +77,7 @@ need_api_clients() { need_venv api-clients tests/oracle/requirements.txt; }
 need_s3() { need_venv s3 tests/python/s3-requirements.txt; }
 need_goodput() { need_venv goodput tests/oracle/goodput-requirements.txt; }
 need_kubectl() { need_venv kubectl tools/dev/kubectl-requirements.txt; }
-# 4.7 GB: only what is about PyTorch asks for it.
+# 5.0 GB: only what is about PyTorch asks for it.
 need_torch() { need_venv torch examples/recipes/torch-requirements.txt; }
 
 verb_setup() {
