@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 import torch
 import torch.distributed as dist
@@ -188,6 +189,12 @@ class OneProcess(unittest.TestCase):
     path.write_bytes(data)
     with self.assertRaisesRegex(dcp.api.CheckpointException, "w00000.data"):
       dcp.load({"w": torch.zeros(1000)}, storage_reader=reader)
+
+  def test_an_object_store_is_no_path(self):
+    with mock.patch("pelton.checkpoint.torch.Checkpointer") as made:
+      StorageReader("s3://bucket/prefix/")
+      StorageWriter("s3://bucket/prefix")
+    made.assert_called_once_with("s3://bucket/prefix")
 
   def test_what_cannot_be_is_named(self):
     with self.assertRaisesRegex(dcp.api.CheckpointException, "no checkpoint is committed there"):

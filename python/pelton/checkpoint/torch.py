@@ -19,7 +19,6 @@ import base64
 import io
 import json
 import math
-import os
 import re
 
 import torch
@@ -42,7 +41,7 @@ class _Storage:
 
     With several ranks torch.distributed has to be initialized. Raises as Checkpointer does.
     """
-    path = os.path.abspath(directory)
+    path = _library.place(directory)
     if path not in _checkpointers:
       _checkpointers[path] = Checkpointer(path, **{**attempt(), **options})
     self.checkpointer = _checkpointers[path]
