@@ -89,10 +89,14 @@ class Training:
     ranks = sum(member["ranks"] for member in generation["members"])
     self.tell(f"  generation {generation['number']}: {rung}, {ranks} ranks "
               f"({record['lastDecision']['reason']})")
-    first = self.wait("its first step", lambda: max(self.steps(), default=-1) if
-                      len(self.steps()) == ranks and min(self.steps()) > 0 else None)
+
+    def all_step():
+      steps = self.steps()
+      return max(steps) if len(steps) == ranks and min(steps) > 0 else None
+
+    first = self.wait("its first step", all_step)
     self.wait("its third step", lambda: min(self.steps(), default=-1) >= first + 3)
-    self.tell(f"  it trains, at step {min(self.steps(), default=first)}")
+    self.tell(f"  it trains, at step {min(self.steps(), default=first + 3)}")
     return self.record()["generation"]
 
   def kill_worker(self, member):
