@@ -79,7 +79,8 @@ def has_own_page(process, proc=pathlib.Path("/proc")):
 
 
 def find_worker(processes, index, pod_directory, has_page=has_own_page):
-  """Returns the pid of the trainer with this completion index in that pod. Raises LookupError.
+  """Returns the pid of the trainer with this completion index (None: any) in that pod. Raises
+  LookupError.
 
   It writes a heartbeat page of its own; before it does, it is the first process that `pelton run`
   started there: it has a rank, and its parent has none.
@@ -93,14 +94,16 @@ def find_worker(processes, index, pod_directory, has_page=has_own_page):
 
   def has_rank(process):
     parent = processes.get(process.parent)
-    return (process.environment.get("NODE_RANK") == index and "LOCAL_RANK" in process.environment
+    return (index in (None, process.environment.get("NODE_RANK"))
+            and "LOCAL_RANK" in process.environment
             and not (parent and "LOCAL_RANK" in parent.environment))
 
   inside = [process for process in processes.values() if belongs(process)]
   found = [process.pid for process in inside if has_page(process)]
   found = found or [process.pid for process in inside if has_rank(process)]
   if not found:
-    raise LookupError(f"no process of worker {index} runs on this machine now")
+    which = "a worker of that pod" if index is None else f"worker {index}"
+    raise LookupError(f"no process of {which} runs on this machine now")
   return min(found)
 
 

@@ -256,6 +256,7 @@ class TheVictim(unittest.TestCase):
     def find(index, directory):
       return chaos.find_worker(self.processes, index, directory, has_page=lambda process: False)
     self.assertEqual(find("2", pod), 12)
+    self.assertEqual(find(None, pod), 12)
     with self.assertRaises(LookupError):
       find("1", pod)
     with self.assertRaises(LookupError):

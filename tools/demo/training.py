@@ -101,7 +101,7 @@ class Training:
 
   def kill_worker(self, member):
     directory = f"{self.data}/nodes/{member['node']}/pods/{member['podUID']}"
-    pid = chaos.find_worker(chaos.all_processes(), "", directory)
+    pid = chaos.find_worker(chaos.all_processes(), None, directory)
     self.tell(f"$ kill -9 {pid}    # the worker in pod {member['pod']}")
     chaos.kill(pid)
 
