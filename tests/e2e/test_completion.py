@@ -103,6 +103,9 @@ class LiveNames(ClusterTest):
         shop = pod("till", "sleep 1000")
         shop["metadata"]["namespace"] = "shop"
         cls.cluster.apply(shop)
+        cls.cluster.apply({"apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet", "metadata": {"name": "train"},
+                           "spec": {"suspend": True, "replicatedJobs": [{"name": "w", "template": {"spec": {
+                               "template": {"spec": pod("train", "true")["spec"]}}}}]}})
 
     def expect(self, line, *wanted):
         for shell in SHELLS:
@@ -114,6 +117,8 @@ class LiveNames(ClusterTest):
         self.expect("pelton explain --data-dir DIR pod ", "web", "worker")
         self.expect("pelton explain --data-dir=DIR pod wo", "worker")
         self.expect("pelton explain -n shop --data-dir DIR pod ", "till")
+        self.expect("pelton explain --data-dir DIR job ", "train")
+        self.expect("pelton explain --data-dir DIR jobset/", "jobset/train")
         self.expect("pelton explain --data-dir DIR -n sh", "shop")
 
     def test_of_a_server_that_hangs_are_none_within_a_moment(self):
