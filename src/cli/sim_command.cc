@@ -74,10 +74,12 @@ int study(const world::World& world, const std::string& path, const scenario::St
   const auto rows = scenario::study_rows(options, trace->failures_per_node_day());
   const base::Duration wall = rows.front().model.wall;
   std::vector<scenario::NodeEvent> events = trace->resample(options.nodes, wall, rng.fork("nodes"));
-  scenario::add_worker_exits(options.worker_exits, options.nodes, wall, rng.fork("workers"), events);
+  scenario::add_worker_exits(options.worker_exits, options.nodes, wall, rng.fork("workers"),
+                             events);
   if (!is_json) {
     fmt::print("{} nodes, {} days, {} events\n{:<58}{:>8}{:>8}{:>8}{:>10}{:>9}\n", options.nodes,
-               options.days, events.size(), "", "ETTR %", "width %", "nodes %", "failures", "wall s");
+               options.days, events.size(), "", "ETTR %", "width %", "nodes %", "failures",
+               "wall s");
   }
   for (const scenario::StudyRow& row : rows) {
     const base::Duration began = world.clock.elapsed();
@@ -111,10 +113,11 @@ int run_sim(int argc, char** argv) {
                   "  pelton sim --trace fault_trace.json --nodes 10000\n"
                   "  pelton sim scenarios/gangs-under-faults.yaml --seed 7 --seeds 100\n");
   options.optional_positional("scenario", path, "a scenario file", Values::files());
-  options.text("--job", job,
-               "instead of a scenario: a job with its faults as JSON (scenario/job_file.h), of which "
-               "the goodput is predicted",
-               Values::files());
+  options.text(
+      "--job", job,
+      "instead of a scenario: a job with its faults as JSON (scenario/job_file.h), of which "
+      "the goodput is predicted",
+      Values::files());
   options.text("--trace", trace,
                "instead of a scenario: when nodes of a real cluster failed (InfiniteHBD's "
                "fault_trace.json), for one job on all of --nodes, with and without each rung",

@@ -130,7 +130,8 @@ double record_bytes_per_member() {
   constexpr int kMembers = 1000;
   for (int i = 0; i < kMembers; ++i) {
     const std::string pod = fmt::format("train-workers-0-{}-x7k2p", 10'000 + i);
-    generation.members.push_back({pod, generation.job_uid, fmt::format("gke-pool-a3-{}", 10'000 + i),
+    generation.members.push_back({pod, generation.job_uid,
+                                  fmt::format("gke-pool-a3-{}", 10'000 + i),
                                   fmt::format("10.128.{}.{}", 100 + i / 256, i % 256), 8});
   }
   const size_t after = decide::recovery::to_json(generation).dump().size();

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// One job on all nodes of a cluster for weeks, with and without each way to recover: `pelton sim
-// --trace`. Pure.
+// One job on all nodes of a cluster for weeks, with and without each way to recover:
+// `pelton sim --trace`. Pure.
 //
 // What a rung takes was measured on few ranks (docs/benchmarks.md) and is carried on to many by a
 // stated law. With n nodes:
 //
-//   meeting   base + slope * log2(n): fork or start, all ranks meet, first step. Measured with 2 and
-//             4 ranks; a tree of n has log2(n) levels
+//   meeting   base + slope * log2(n): fork or start, all ranks meet, first step. Measured with 2
+//             and 4 ranks; a tree of n has log2(n) levels
 //   telling   n * (bytes of the record) / (bytes that the server sends per second): each node is
 //             told the generation. The record names every member, so this grows with n squared;
 //             told only its own place, it would with n
@@ -45,10 +45,10 @@ struct StudyOptions {
   double server_rate = 1e9;       ///< assumed: bytes per second that one server sends
   // Per node. Rates of ../shared/reference/training.md: memcpy 19 GB/s, of which 0.9 and 0.8.
   double state_bytes = 16e9, save_rate = 17e9, memory_rate = 15e9, peer_rate = 12e9;
-  double durable_seconds = 60;       ///< to drain or restore all: Orbax loads 405B in 59 s
-  double plain_every = 1800;         ///< a checkpoint each half hour
-  double plain_stall = 6.3;          ///< DCP async_save, 7B
-  double worker_exits = 0.00049;     ///< per node-day: software, in Llama 3's 419 interruptions
+  double durable_seconds = 60;    ///< to drain or restore all: Orbax loads 405B in 59 s
+  double plain_every = 1800;      ///< a checkpoint each half hour
+  double plain_stall = 6.3;       ///< DCP async_save, 7B
+  double worker_exits = 0.00049;  ///< per node-day: software, in Llama 3's 419 interruptions
 };
 
 struct StudyRow {

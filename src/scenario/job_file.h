@@ -16,8 +16,8 @@
 // RecoveryPolicy. `costs` are from the failure to the end of the first new step, less a step, by
 // what was done about it; `detect` is added where they do not contain it. A fault names a node or,
 // but for "node", a rank: whoever has it then. `plain`: no policy; everything is started again
-// (podRestart) at each fault, as soon as all nodes are there. `maxRestarts`: of the JobSet, where no
-// rung is left. A checkpoint outlives every fault.
+// (podRestart) at each fault, as soon as all nodes are there. `maxRestarts`: of the JobSet, where
+// no rung is left. A checkpoint outlives every fault.
 //
 //   {"goodput": 0.93, "acceleratorGoodput": 0.91, "categories": {"PRODUCTIVE": 558.1, …},
 //    "failures": 3, "decisions": 6, "taken": {"SwapSpare": 1, …}, "jobSetRestarts": 0,

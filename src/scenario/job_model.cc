@@ -12,6 +12,7 @@
 #include "decide/recovery/ladder.h"
 #include "decide/recovery/membership.h"
 #include "scenario/condensed_members.h"
+#include "scenario/work_account.h"
 
 namespace pelton::scenario {
 namespace {
@@ -35,10 +36,6 @@ constexpr Instant kEpoch = Instant::from_unix_seconds(1'000'000'000);
 constexpr Duration kQuarantine = Duration::hours(24);
 /// Spares that a decision is shown beyond what it can use.
 constexpr int kSparesShown = 4;
-
-Duration seconds(double value) {
-  return Duration::nanoseconds(static_cast<int64_t>(std::llround(value * 1e9)));
-}
 
 class JobRun {
  public:
@@ -117,12 +114,8 @@ class JobRun {
   double stalls_per_work() const;
   double progress() const;
   static double saved(const Tier& tier, double progress);
-  void add(Category category, Duration time) {
-    Duration& sum = result_.categories[category];
-    sum = sum + time;
-  }
+  void add(Category category, Duration time) { account_.add(category, time); }
   void stop_stepping();
-  void settle(double kept);
   void close_state();
   void finish();
 
@@ -147,12 +140,8 @@ class JobRun {
   Duration since_;      ///< state
   Duration resume_at_;  ///< of the first step, where Up
   Category recovery_ = Category::ProgramStartup;
-  double restored_ = 0;     ///< work that this generation began from, in seconds at full width
-  double reached_ = 0;      ///< where it was stopped
-  Duration ran_;            ///< what it stepped until then, not settled yet
-  double settled_rate_ = 1;
-  double settled_stalls_ = 0;
-  bool has_memory_ = true;  ///< the memory's saves are whole
+  WorkAccount account_;
+  bool has_memory_ = true;                             ///< the memory's saves are whole
   std::vector<std::pair<int, Duration>> lost_lately_;  ///< positions of members
   JobResult result_;
 };
@@ -342,10 +331,10 @@ PodFacts JobRun::facts_of(const Member& member, int rank) const {
   pod.order = rank;
   pod.report.generation = record_.generation.number;
   pod.report.stage = PodReport::Stage::Running;
-  const double reached = state_ == State::Up ? progress() : reached_;
-  if (reached > restored_) {
+  const double reached = state_ == State::Up ? progress() : account_.reached();
+  if (reached > account_.restored()) {
     const double step = model_.step.to_seconds();
-    pod.report.first_step = static_cast<int64_t>(restored_ / step);
+    pod.report.first_step = static_cast<int64_t>(account_.restored() / step);
     pod.report.last_step = static_cast<int64_t>(reached / step);
     pod.report.first_step_at = kEpoch + resume_at_;
     pod.report.last_step_at = kEpoch + (state_ == State::Up ? now_ : since_);
@@ -396,8 +385,8 @@ void JobRun::show_others(Observed& observed) const {
     observed.pods.push_back(std::move(pod));
   }
   // What has gone just now has not been found to have no place yet.
-  const int64_t lately = std::count_if(broken_.begin(), broken_.end(),
-                                       [&](int index) { return !node(index).is_up; });
+  const int64_t lately =
+      std::count_if(broken_.begin(), broken_.end(), [&](int index) { return !node(index).is_up; });
   const int missing = down_ - static_cast<int>(lately);
   if (missing <= 0) return;
   PodFacts pod;
@@ -444,8 +433,8 @@ Decision JobRun::decide_plain(const Observed& observed) const {
 void JobRun::decide() {
   ++result_.decisions;
   const Observed observed = observe();
-  take(observed, model_.is_plain ? decide_plain(observed)
-                                 : decide_recovery(observed, kEpoch + now_));
+  take(observed,
+       model_.is_plain ? decide_plain(observed) : decide_recovery(observed, kEpoch + now_));
 }
 
 void JobRun::take(const Observed& observed, Decision decision) {
@@ -465,8 +454,8 @@ void JobRun::take(const Observed& observed, Decision decision) {
     if (state_ == State::Up) stop_stepping();
     close_state();
     const bool is_from_memory = has_memory_ && model_.memory.every > Duration();
-    settle(std::max(is_from_memory ? saved(model_.memory, reached_) : 0,
-                    saved(model_.durable, reached_)));
+    account_.settle(std::max(is_from_memory ? saved(model_.memory, account_.reached()) : 0,
+                             saved(model_.durable, account_.reached())));
     take_members(observed, after);
     recovery_ = after.world_size() == observed.record.generation.world_size()
                     ? Category::InfrastructureRecovery
@@ -498,8 +487,7 @@ void JobRun::take(const Observed& observed, Decision decision) {
 void JobRun::take_members(const Observed& observed, const Generation& generation) {
   failed_.reset();
   if (generation.phase == Phase::Running) {
-    const auto change =
-        members_.apply(observed.record.generation.members, generation.members);
+    const auto change = members_.apply(observed.record.generation.members, generation.members);
     for (const Place& place : change.left) {
       if (place == place_on(place.node) && is_there(place.node)) spares_.insert(place.node);
     }
@@ -542,7 +530,7 @@ double JobRun::rate() const {
 }
 
 double JobRun::progress() const {
-  return restored_ + std::max((now_ - resume_at_).to_seconds(), 0.0) * rate();
+  return account_.restored() + std::max((now_ - resume_at_).to_seconds(), 0.0) * rate();
 }
 
 double JobRun::saved(const Tier& tier, double progress) {
@@ -554,31 +542,8 @@ double JobRun::saved(const Tier& tier, double progress) {
 
 void JobRun::stop_stepping() {
   add(recovery_, std::min(now_, resume_at_) - since_);
-  reached_ = progress();
-  settled_rate_ = rate();
-  settled_stalls_ = stalls_per_work();
-  ran_ = std::max(now_ - resume_at_, Duration());
+  account_.stepped(now_ - resume_at_, rate(), stalls_per_work());
   since_ = now_;
-}
-
-/// Of what has been done, the work up to `kept` counts; the rest was in vain.
-void JobRun::settle(double kept) {
-  const double lost = reached_ - kept;
-  result_.lost_most = std::max(result_.lost_most, seconds(lost));
-  const double in_this = std::min(lost, reached_ - restored_);
-  const Duration wasted = std::min(seconds(in_this / settled_rate_), ran_);
-  const double kept_in_this = reached_ - restored_ - in_this;
-  const Duration saving = std::min(seconds(kept_in_this * settled_stalls_), ran_ - wasted);
-  add(Category::WastedProgress, wasted);
-  add(Category::CheckpointSave, saving);
-  add(Category::Productive, ran_ - wasted - saving);
-  // What an earlier generation did and was thought to be safe.
-  const Duration earlier =
-      std::min(seconds(lost - in_this), result_.categories[Category::Productive]);
-  add(Category::Productive, Duration() - earlier);
-  add(Category::WastedProgress, earlier);
-  restored_ = reached_ = kept;
-  ran_ = Duration();
 }
 
 /// The time since the state began, where it is none of stepping.
@@ -595,11 +560,13 @@ void JobRun::finish() {
   now_ = model_.wall;
   if (state_ == State::Up) stop_stepping();
   close_state();
-  settle(reached_);
+  account_.settle(account_.reached());
+  result_.categories = account_.categories();
+  result_.lost_most = account_.lost_most();
   result_.has_stopped = state_ == State::Stopped && !is_restarting_;
   const double wall = model_.wall.to_seconds();
   result_.goodput = result_.categories[Category::Productive].to_seconds() / wall;
-  result_.accelerator_goodput = restored_ / wall;
+  result_.accelerator_goodput = account_.restored() / wall;
   std::erase_if(result_.categories, [](const auto& each) { return each.second == Duration(); });
 }
 

@@ -4,8 +4,8 @@
 // time went. Pure: one call, one answer.
 //
 // Unlike a scenario (scenario/cluster.h) there is no server, no message and no process: a month of
-// 65,000 nodes is a few ten thousand events. A decision is shown only the members to which something
-// has happened (scenario/condensed_members.h).
+// 65,000 nodes is a few ten thousand events. A decision is shown only the members to which
+// something has happened (scenario/condensed_members.h).
 //
 // The model: all ranks step together, so a failure stops all of them, and the work since the last
 // save that outlives the failure is lost. On fewer ranks the same global batch takes
@@ -69,7 +69,7 @@ struct JobModel {
 
 struct JobResult {
   std::map<decide::goodput::Category, base::Duration> categories;  ///< they sum to the wall time
-  double goodput = 0;              ///< the share of Productive
+  double goodput = 0;                                              ///< the share of Productive
   double accelerator_goodput = 0;  ///< the same, where a step on fewer ranks counts for less
   int64_t failures = 0;            ///< that ended a generation
   int64_t decisions = 0;           ///< asked of decide/recovery

@@ -119,8 +119,7 @@ TEST(JobModel, AgreesWithDalysFormula) {
                       .rank = static_cast<int>(rng.below(100))});
   }
   const JobResult result = simulate_job(model, events);
-  const double expected =
-      60 / (between * std::exp(20 / between) * (std::exp(62 / between) - 1));
+  const double expected = 60 / (between * std::exp(20 / between) * (std::exp(62 / between) - 1));
   EXPECT_GT(result.failures, 4'000);
   EXPECT_NEAR(result.goodput, expected, 0.015 * expected);
   expect_sum(result, model.wall);
@@ -139,8 +138,8 @@ TEST(JobModel, ManyNodesCostNoMoreThanWhatHappensToThem) {
     for (int i = 0; i < 40; ++i) {
       const int node = i * (nodes / 40);
       events.push_back({.at = Duration::seconds(80 * i + 5), .node = node});
-      events.push_back({.at = Duration::seconds(80 * i + 50), .kind = NodeEvent::Kind::Up,
-                        .node = node});
+      events.push_back(
+          {.at = Duration::seconds(80 * i + 50), .kind = NodeEvent::Kind::Up, .node = node});
     }
     const JobResult result = simulate_job(model, events);
     expect_sum(result, model.wall);

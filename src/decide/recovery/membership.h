@@ -20,7 +20,8 @@ std::vector<Member> spares_of(const Observed& observed, const std::set<std::stri
 std::vector<Member> compose(const std::vector<Member>& old, const std::set<std::string>& without,
                             const std::vector<Member>& spares, int ranks_per_replica, int world);
 
-/// Ranks of the old ones that are not in `without`, and of the spares: compose() makes no wider world.
+/// Ranks of the old ones that are not in `without`, and of the spares: compose() makes no wider
+/// world.
 int ranks_at_hand(const std::vector<Member>& old, const std::set<std::string>& without,
                   const std::vector<Member>& spares);
 
