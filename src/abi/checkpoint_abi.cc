@@ -3,19 +3,23 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
+#include <cstdio>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "abi/open_store.h"
+#include "checkpoint/areas.h"
 #include "checkpoint/copy.h"
+#include "checkpoint/memory_restore.h"
 #include "checkpoint/pelton_checkpoint.h"
 #include "checkpoint/restore.h"
 #include "checkpoint/save.h"
+#include "os/ask_line.h"
 #include "os/loop_thread.h"
 #include "os/shared_memory.h"
+#include "os/threads.h"
 
 namespace pelton::abi {
 namespace {
@@ -42,73 +46,130 @@ int report(const base::Status& status) {
   return code_of(status);
 }
 
-/// Where a save's bytes wait for the disk.
-struct Buffer {
-  std::unique_ptr<world::Region> region;
-  std::atomic<bool> is_busy = false;  ///< the loop reads it; set by the caller, cleared there
-};
-
 }  // namespace
 }  // namespace pelton::abi
 
 struct pelton_checkpointer {
+  using Areas = pelton::checkpoint::Areas;
   using Manifest = pelton::decide::checkpoint::Manifest;
+  using Restored = pelton::checkpoint::Restored;
   using Status = pelton::base::Status;
+  using Targets = std::vector<pelton::checkpoint::Target>;
   using Json = pelton::base::Json;
 
-  /// The loop ends before what its callbacks use.
+  pelton_checkpointer() = default;
+  /// What the loop still does, such as cleaning up, ends before what it uses.
   ~pelton_checkpointer() { thread.reset(); }
+  pelton_checkpointer(const pelton_checkpointer&) = delete;
+  pelton_checkpointer& operator=(const pelton_checkpointer&) = delete;
 
   Status open(const Json& options);
+  Status begin(const std::string& directory, const Json& options);
+  Status open_memory(const std::string& memory_directory);
   pelton::base::Result<Manifest> manifest_of(const Json& what) const;
-  Status make_room(pelton::abi::Buffer& buffer, size_t size);
-  pelton::abi::Buffer& free_buffer();
+  Areas::Area& free_area(const Areas::Version& version);
   Status save(const Json& what, const void* const* data);
   Status restore(const Json& what, void* const* data);
+  pelton::base::Result<Restored> load(const Targets& targets);
   Status take_error();
-  void on_saved(pelton::abi::Buffer& buffer,
-                const pelton::base::Result<pelton::checkpoint::Saved>& saved);
+  void on_saved(Areas::Area& area, const pelton::base::Result<pelton::checkpoint::Saved>& saved);
+  void remove_older();
+  void tell_notice();
 
-  Manifest like;  ///< job, epoch, writer, writers
+  Manifest like;  ///< job, run, generation, epoch, writer, writers
   size_t keep = 2;
-  pelton::os::OsSharedMemory memory;
-  std::array<pelton::abi::Buffer, 2> buffers;
+  bool is_one_node = true;              ///< all ranks share the memory tier's directory
+  std::optional<Areas::Version> named;  ///< what the job's generation restores
+  pelton::os::OsSharedMemory shared_memory;
+  std::unique_ptr<pelton::checkpoint::Memory> memory;  ///< the tier; absent: there is none
   std::unique_ptr<pelton::os::LoopThread> thread;
+  std::unique_ptr<Areas> areas;
+  std::atomic<uint64_t> published = 0;
+  std::unique_ptr<pelton::checkpoint::Place> place;  ///< absent: there is no durable tier
   // On the loop only:
-  std::unique_ptr<pelton::checkpoint::Place> place;
   Status error;
   std::atomic<bool> has_error = false;  ///< so that the caller need not wait for the loop to look
   std::function<void()> on_free;
+  bool has_removed_older = false;
 };
 
 namespace {
 
-using pelton::abi::Buffer;
 using pelton::base::Json;
 using pelton::base::Result;
 using pelton::base::Status;
+
+/// From here on nobody wants to go back to what an older generation saved: each rank has saved that
+/// often, and so has restored and come into step with the others.
+constexpr uint64_t kSavesOfItsOwn = 3;
+constexpr size_t kMostThreads = 8;
 
 Result<Json> parsed(const char* text) {
   if (!text) return pelton::base::invalid_argument("the text is missing");
   return Json::parse(text);
 }
 
+void on_threads(const std::function<void()>& work) {
+  pelton::os::run_on_threads(pelton::os::useful_threads(kMostThreads), work);
+}
+
 }  // namespace
 
 Status pelton_checkpointer::open(const Json& options) {
   like.job = options["job"].as_string();
+  like.run = options["run"].as_string();
+  like.generation = options["generation"].as_int(-1);
   like.writer = static_cast<uint64_t>(options["writer"].as_int(0));
   like.writers = static_cast<uint64_t>(options["writers"].as_int(1));
+  is_one_node = options["oneNode"].as_bool(like.writers == 1);
   keep = static_cast<size_t>(std::max<int64_t>(1, options["keep"].as_int(2)));
   const std::string directory = options["directory"].as_string();
-  if (directory.empty()) return pelton::base::invalid_argument("directory: must be given");
+  const std::string memory_directory = options["memory"].as_string();
+  if (directory.empty() && memory_directory.empty()) {
+    return pelton::base::invalid_argument(
+        "directory: must be given where there is no memory tier (PELTON_MEMORY_DIR)");
+  }
   if (like.writer >= like.writers || like.writers > 100'000) {
     return pelton::base::invalid_argument("writer: must be less than `writers`");
   }
+  const auto restore = pelton::decide::checkpoint::parse_restore(options["restore"].as_string());
+  if (!restore.ok()) return Status(restore.error()).with("PELTON_RESTORE");
+  named = *restore;
   PELTON_ASSIGN(thread, pelton::os::LoopThread::start());
-  PELTON_TRY(pelton::abi::open_store(*thread, directory));
+  PELTON_TRY(open_memory(memory_directory));
+  if (!directory.empty()) PELTON_TRY(pelton::abi::open_store(*thread, directory));
+  return begin(directory, options);
+}
+
+Status pelton_checkpointer::open_memory(const std::string& memory_directory) {
+  Areas::Settings settings{"", like.writer, 0};
+  if (!memory_directory.empty()) {
+    settings.directory = memory_directory + "/checkpoint";
+    const std::string socket = memory_directory + "/peers.sock";
+    const auto ask = [socket](const Json& question) -> Result<Json> {
+      constexpr auto kSilence = pelton::base::Duration::minutes(5);
+      PELTON_ASSIGN(const std::string answer,
+                    pelton::os::ask_line(socket, question.dump(), kSilence));
+      return Json::parse(answer);
+    };
+    memory = std::make_unique<pelton::checkpoint::Memory>(
+        pelton::checkpoint::Memory{thread->files(), settings.directory, ask});
+    PELTON_TRY(pelton::checkpoint::check_owner(*memory, like.job));
+  }
+  // Who is alone and was told of no generation is a later one than whoever was there before.
+  if (like.generation < 0) {
+    like.generation = memory ? pelton::checkpoint::last_generation(*memory) + 1 : 0;
+  }
+  settings.generation = like.generation;
+  areas = std::make_unique<Areas>(thread->files(), shared_memory, std::move(settings));
+  return areas->adopt();
+}
+
+Status pelton_checkpointer::begin(const std::string& directory, const Json& options) {
+  like.epoch = like.generation;
+  if (directory.empty()) return pelton::base::ok();
   const pelton::decide::checkpoint::Attempt attempt{like.job, options["run"].as_string(),
-                                                    options["generation"].as_int()};
+                                                    like.generation};
   Status status;
   thread->wait_for([&](const std::function<void()>& done) {
     auto& files = thread->files();
@@ -150,38 +211,42 @@ Result<pelton_checkpointer::Manifest> pelton_checkpointer::manifest_of(const Jso
   return manifest;
 }
 
-Status pelton_checkpointer::make_room(Buffer& buffer, size_t size) {
-  if (buffer.region && buffer.region->size() >= size) return pelton::base::ok();
-  buffer.region.reset();
-  PELTON_ASSIGN(buffer.region, memory.map("", size));
-  return pelton::base::ok();
-}
-
-Buffer& pelton_checkpointer::free_buffer() {
+pelton_checkpointer::Areas::Area& pelton_checkpointer::free_area(const Areas::Version& version) {
   for (;;) {
-    for (Buffer& buffer : buffers) {
-      if (!buffer.is_busy) return buffer;
-    }
+    if (Areas::Area* const area = areas->next(version)) return *area;
     // Waiting is all that there is to do: what is being written must not be changed.
-    thread->wait_for([this](const std::function<void()>& done) {
-      for (const Buffer& buffer : buffers) {
-        if (!buffer.is_busy) return done();
-      }
+    thread->wait_for([&](const std::function<void()>& done) {
+      if (areas->next(version)) return done();
       on_free = done;
     });
   }
 }
 
-void pelton_checkpointer::on_saved(Buffer& buffer, const Result<pelton::checkpoint::Saved>& saved) {
+void pelton_checkpointer::on_saved(Areas::Area& area,
+                                   const Result<pelton::checkpoint::Saved>& saved) {
   if (!saved.ok()) {
     error = saved.error();
     has_error = true;
   }
-  buffer.is_busy = false;
+  area.is_busy = false;
   if (on_free) std::exchange(on_free, nullptr)();
   if (saved.ok() && *saved == pelton::checkpoint::Saved::Committed) {
     pelton::checkpoint::clean(*place, keep, [] {});
   }
+  if (memory && !has_removed_older && published >= kSavesOfItsOwn) remove_older();
+}
+
+/// What older generations left in memory, once something newer is safe for all.
+void pelton_checkpointer::remove_older() {
+  const auto state = place->log.read();
+  if (!state.ok() || !state->newest() || state->newest()->epoch != like.epoch) return;
+  has_removed_older = true;
+  areas->remove_older();
+}
+
+void pelton_checkpointer::tell_notice() {
+  const std::string notice = areas->take_notice();
+  if (!notice.empty()) fmt::print(stderr, "pelton checkpoint: {}\n", notice);
 }
 
 Status pelton_checkpointer::take_error() {
@@ -197,27 +262,52 @@ Status pelton_checkpointer::take_error() {
 
 Status pelton_checkpointer::save(const Json& what, const void* const* data) {
   PELTON_ASSIGN(Manifest manifest, manifest_of(what));
-  Buffer& buffer = free_buffer();
-  PELTON_TRY(make_room(buffer, manifest.file_bytes));
+  const Areas::Version version{like.generation, manifest.step};
+  Areas::Area& area = free_area(version);
+  PELTON_TRY(areas->begin(area, version, manifest.file_bytes));
   for (size_t i = 0; i < manifest.slices.size(); ++i) {
     auto& slice = manifest.slices[i];
     const uint64_t bytes =
         pelton::decide::checkpoint::bytes_of(manifest.tensors[slice.tensor], slice.box);
     slice.checksums = pelton::checkpoint::copy_and_hash_chunks(
-        buffer.region->data() + slice.at, static_cast<const char*>(data[i]), bytes);
+        area.region->data() + slice.at, static_cast<const char*>(data[i]), bytes);
   }
-  buffer.is_busy = true;
-  thread->post([this, &buffer, manifest = std::move(manifest)] {
-    const std::string_view bytes(buffer.region->data(), manifest.file_bytes);
+  areas->publish(area, version, manifest);
+  published = areas->published();
+  tell_notice();
+  if (!place || !what["durable"].as_bool(true)) {
+    if (!place && is_one_node && published == kSavesOfItsOwn) areas->remove_older();
+    return pelton::base::ok();
+  }
+  area.is_busy = true;
+  thread->post([this, &area, manifest = std::move(manifest)] {
+    const std::string_view bytes(area.region->data(), manifest.file_bytes);
     pelton::checkpoint::save_part(*place, manifest, bytes,
-                                  [this, &buffer](const auto& saved) { on_saved(buffer, saved); });
+                                  [this, &area](const auto& saved) { on_saved(area, saved); });
   });
   return pelton::base::ok();
 }
 
+Result<pelton_checkpointer::Restored> pelton_checkpointer::load(const Targets& targets) {
+  namespace checkpoint = pelton::checkpoint;
+  const checkpoint::Seeker seeker{like.job, like.generation, like.epoch, like.writer};
+  const checkpoint::Choice choice{named, is_one_node, like.writers == 1};
+  const checkpoint::Memory none{thread->files(), "", {}};
+  Result<Restored> restored = pelton::base::internal_error("no answer");
+  thread->wait_for([&](const std::function<void()>& done) {
+    const auto take = [&, done](auto found) {
+      restored = std::move(found);
+      done();
+    };
+    checkpoint::restore(memory ? *memory : none, place.get(), seeker, choice, targets, take,
+                        on_threads);
+  });
+  return restored;
+}
+
 Status pelton_checkpointer::restore(const Json& what, void* const* data) {
   namespace decide = pelton::decide::checkpoint;
-  std::vector<pelton::checkpoint::Target> targets;
+  Targets targets;
   for (const Json& each : what["targets"].items()) {
     decide::Wanted wanted;
     PELTON_ASSIGN(wanted.tensor, decide::tensor_of(each));
@@ -226,23 +316,25 @@ Status pelton_checkpointer::restore(const Json& what, void* const* data) {
     PELTON_ASSIGN(wanted.box.extent, decide::extents_of(each["extent"], "targets: extent"));
     targets.push_back({std::move(wanted), static_cast<char*>(data[targets.size()])});
   }
-  Result<pelton::checkpoint::Restored> restored = pelton::base::internal_error("no answer");
-  thread->wait_for([&](const std::function<void()>& done) {
-    const bool is_alone = like.writers == 1;
-    pelton::checkpoint::restore_newest(*place, std::move(targets), is_alone, [&, done](auto found) {
-      restored = std::move(found);
-      done();
-    });
-  });
-  if (!restored.ok()) return restored.error();
+  PELTON_ASSIGN(const Restored restored, load(targets));
+  if (restored.generation >= 0) areas->keep({restored.generation, restored.version.step});
   Json::Array extras, passed;
-  for (const std::string& extra : restored->extras) extras.emplace_back(extra);
-  for (const std::string& each : restored->passed_over) passed.emplace_back(each);
-  pelton::abi::last_answer = Json::object({{"step", restored->version.step},
-                                           {"epoch", restored->version.epoch},
-                                           {"extras", std::move(extras)},
-                                           {"passedOver", std::move(passed)}})
-                                 .dump();
+  for (const std::string& extra : restored.extras) extras.emplace_back(extra);
+  for (const std::string& each : restored.passed_over) passed.emplace_back(each);
+  using pelton::checkpoint::Tier;
+  const auto bytes_from = [&](Tier tier) {
+    return static_cast<int64_t>(restored.bytes[static_cast<size_t>(tier)]);
+  };
+  pelton::abi::last_answer =
+      Json::object({{"step", restored.version.step},
+                    {"epoch", restored.version.epoch},
+                    {"generation", restored.generation},
+                    {"bytes", Json::object({{"memory", bytes_from(Tier::Memory)},
+                                            {"peers", bytes_from(Tier::Fetched)},
+                                            {"durable", bytes_from(Tier::Durable)}})},
+                    {"extras", std::move(extras)},
+                    {"passedOver", std::move(passed)}})
+          .dump();
   return pelton::base::ok();
 }
 
@@ -273,19 +365,16 @@ int pelton_checkpoint_prepare(pelton_checkpointer* checkpointer, const char* wha
   if (!json.ok()) return pelton::abi::report(json.error());
   const auto manifest = checkpointer->manifest_of(*json);
   if (!manifest.ok()) return pelton::abi::report(manifest.error());
-  for (Buffer& buffer : checkpointer->buffers) {
-    if (buffer.is_busy) continue;
-    const Status made = checkpointer->make_room(buffer, manifest->file_bytes);
-    if (!made.ok()) return pelton::abi::report(made);
-  }
-  return PELTON_CHECKPOINT_OK;
+  const Status made = checkpointer->areas->prepare(manifest->file_bytes);
+  checkpointer->tell_notice();
+  return pelton::abi::report(made);
 }
 
 int pelton_checkpoint_wait(pelton_checkpointer* checkpointer) {
-  for (Buffer& buffer : checkpointer->buffers) {
-    while (buffer.is_busy) {
+  for (auto& area : checkpointer->areas->areas()) {
+    while (area.is_busy) {
       checkpointer->thread->wait_for([&](const std::function<void()>& done) {
-        if (!buffer.is_busy) return done();
+        if (!area.is_busy) return done();
         checkpointer->on_free = done;
       });
     }
@@ -294,6 +383,12 @@ int pelton_checkpoint_wait(pelton_checkpointer* checkpointer) {
 }
 
 int pelton_checkpoint_newest(pelton_checkpointer* checkpointer, int64_t* step) {
+  if (!checkpointer->place) {
+    const auto held = pelton::checkpoint::held_in_memory(*checkpointer->memory,
+                                                         {checkpointer->like.job, 0, 0, 0});
+    *step = held ? held->step : -1;
+    return PELTON_CHECKPOINT_OK;
+  }
   Status status;
   checkpointer->thread->wait_for([&](const std::function<void()>& done) {
     const auto state = checkpointer->place->log.read();
@@ -316,7 +411,7 @@ int pelton_checkpoint_restore(pelton_checkpointer* checkpointer, const char* wha
 
 void pelton_checkpoint_close(pelton_checkpointer* checkpointer) {
   if (!checkpointer) return;
-  if (checkpointer->thread && pelton_checkpoint_wait(checkpointer) != PELTON_CHECKPOINT_OK) {
+  if (checkpointer->areas && pelton_checkpoint_wait(checkpointer) != PELTON_CHECKPOINT_OK) {
     // Reported by nobody any more: who wants to know waits first.
   }
   delete checkpointer;

@@ -18,7 +18,7 @@ TEST(Copy, IsExactAndTheHashIsXxHash3WhateverLengthAndAlignment) {
                                      1088, 1089, 2047, 2048, 2049, 3000, 4096, 9999};
   for (const size_t size : sizes) {
     for (const size_t from : {0, 1, 32, 63}) {
-      for (const size_t to : {0, 1, 32, 64}) {
+      for (const size_t to : {0, 1, 16, 31, 32, 64}) {
         alignas(64) static char area[12'000];
         std::fill(std::begin(area), std::end(area), '\x55');
         const uint64_t hash = copy_and_hash(area + to, bytes.data() + from, size);

@@ -6,6 +6,7 @@
 // restore, save step after step, and meet one fault.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -29,6 +30,7 @@ class KillPoints {
   int restored() const { return restored_; }
   int committed() const { return committed_; }
   int damaged() const { return damaged_; }
+  int from_memory() const { return from_memory_; }
 
  private:
   struct Writer;
@@ -39,6 +41,10 @@ class KillPoints {
   void begin();
   void restore(bool is_damaged);
   void save(Attempt& attempt, int64_t step);
+  void save_one(Attempt& attempt, size_t writer, int64_t step, bool is_durable);
+  bool copy(Writer& writer, decide::checkpoint::Manifest& manifest, char* to);
+  void on_published(Attempt& attempt, Version version);
+  bool has_zombie() const;
   void on_saved(Attempt& attempt, Version version, const base::Result<Saved>& saved);
   void damage();
   bool wait(const std::function<bool()>& predicate);
@@ -53,10 +59,13 @@ class KillPoints {
   int64_t generation_ = 0;
   int64_t step_ = 0;
   Version acknowledged_{-1, -1};  ///< the newest that a writer was told is committed
+  Version remembered_{-1, -1};    ///< the newest that is complete in the machine's memory
+  bool is_rotten_ = false;        ///< something durable may be damaged that nobody has read since
   int64_t begun_ = 0;             ///< epoch of the newest attempt that was told so
   std::unique_ptr<Attempt> current_;
   std::vector<std::unique_ptr<Attempt>> past_;  ///< the last of them may still be running
-  int restored_ = 0, committed_ = 0, damaged_ = 0;
+  int restored_ = 0, committed_ = 0, damaged_ = 0, from_memory_ = 0;
+  double kill_in_copy_ = 0;  ///< how probable it is that a process dies while it copies
 };
 
 }  // namespace pelton::checkpoint

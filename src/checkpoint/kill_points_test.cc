@@ -5,7 +5,10 @@
 #include <gtest/gtest.h>
 
 #include "base/strings.h"
+#include "checkpoint/areas.h"
 #include "checkpoint/copy.h"
+#include "checkpoint/memory_restore.h"
+#include "sim/shared_memory.h"
 
 namespace pelton::checkpoint {
 
@@ -16,20 +19,23 @@ using decide::checkpoint::whole;
 
 namespace {
 constexpr const char* kDirectory = "/checkpoints";
-}
+constexpr const char* kMemory = "/memory/checkpoint";
+}  // namespace
 
 struct KillPoints::Writer {
   sim::SimProcess* process = nullptr;
   std::unique_ptr<Place> place;
+  std::unique_ptr<sim::SimSharedMemory> memory;
+  std::unique_ptr<Areas> areas;
   int64_t epoch = 0;
   bool is_busy = false;
 };
 
-/// Writers of one generation; buffers live as long as a save under way needs them.
+/// Writers of one generation.
 struct KillPoints::Attempt {
   int64_t generation = 0;
   std::vector<Writer> writers;
-  std::vector<std::unique_ptr<std::string>> buffers;
+  std::map<int64_t, size_t> published;  ///< by step: how many parts
   bool is_alive() const {
     for (const Writer& writer : writers) {
       if (writer.process->is_alive()) return true;
@@ -39,7 +45,9 @@ struct KillPoints::Attempt {
 };
 
 KillPoints::KillPoints(uint64_t seed)
-    : sim_(seed), machine_(sim_.add_machine("server")), rng_(sim_.rng("workload")) {}
+    : sim_(seed), machine_(sim_.add_machine("server")), rng_(sim_.rng("workload")) {
+  machine_.disk().set_volatile("/memory");
+}
 KillPoints::~KillPoints() = default;
 
 void KillPoints::fail(std::string what) {
@@ -75,6 +83,10 @@ void KillPoints::begin() {
     world::Files& files = writer.process->world().files;
     writer.place =
         std::make_unique<Place>(Place{files, kDirectory, LogFile(files, kDirectory, name)});
+    writer.memory = std::make_unique<sim::SimSharedMemory>(machine_.disk(), *writer.process);
+    const Areas::Settings settings{kMemory, i, generation_};
+    writer.areas = std::make_unique<Areas>(files, *writer.memory, settings);
+    writer.areas->adopt().ignore("the disk is full, or the machine has crashed");
     begin_attempt(*writer.place, {"job", "run", generation_}, [&](const auto& state) {
       --open;
       if (state.ok()) writer.epoch = state->epoch;
@@ -90,6 +102,7 @@ void KillPoints::begin() {
 
 void KillPoints::check(const Restored& restored, const std::vector<std::string>& loaded) {
   ++restored_;
+  if (restored.bytes[0] != 0) ++from_memory_;
   const auto all = tensors();
   for (size_t i = 0; i < all.size(); ++i) {
     if (loaded[i] != content(all[i], restored.version)) {
@@ -113,26 +126,48 @@ void KillPoints::restore(bool is_damaged) {
   for (size_t i = 0; i < loaded.size(); ++i) {
     targets.push_back({{tensors()[i], whole(tensors()[i])}, loaded[i].data()});
   }
+  const Memory memory{writer.process->world().files, kMemory, {}};
+  const Seeker seeker{"job", generation_, writer.epoch, 0};
+  Choice choice;
+  if (rng_.chance(0.3)) {  // as the job's controller would
+    const auto newest = newest_in_memory(memory, writer.place.get(), seeker);
+    if (newest.ok()) choice.named = *newest;
+  }
   std::unique_ptr<base::Result<Restored>> result;
-  restore_newest(*writer.place, targets, true,
-                 [&](auto r) { result = std::make_unique<base::Result<Restored>>(std::move(r)); });
+  pelton::checkpoint::restore(memory, writer.place.get(), seeker, choice, targets, [&](auto r) {
+    result = std::make_unique<base::Result<Restored>>(std::move(r));
+  });
   wait([&] { return result || !writer.process->is_alive(); });
   if (!result) return;
   if (result->ok()) {
     check(**result, loaded);
     if (!is_damaged && (*result)->version < acknowledged_) {
-      fail(fmt::format("epoch {} step {} was committed, and epoch {} step {} was found",
+      fail(fmt::format("epoch {} step {} was committed, and epoch {} step {} was found; {}{}",
                        acknowledged_.epoch, acknowledged_.step, (*result)->version.epoch,
+                       (*result)->version.step, choice.named ? "it was named; " : "",
+                       fmt::join((*result)->passed_over, "; ")));
+    }
+    if (!is_damaged && !has_zombie() && (*result)->version < remembered_) {
+      fail(fmt::format("epoch {} step {} was in memory, and epoch {} step {} was found",
+                       remembered_.epoch, remembered_.step, (*result)->version.epoch,
                        (*result)->version.step));
     }
-    acknowledged_ = (*result)->version;
-    step_ = acknowledged_.step;
+    const Version version = (*result)->version;
+    if ((*result)->bytes[0] == 0) {  // what is in memory alone is gone with the machine
+      acknowledged_ = version;
+      is_rotten_ = false;
+    } else if (is_damaged) {
+      acknowledged_ = std::min(acknowledged_, version);
+    }
+    if (!has_zombie()) remembered_ = version;
+    step_ = version.step;
+    for (Writer& each : current_->writers) each.areas->keep({(*result)->generation, step_});
   } else if (result->error().code() == base::Code::NotFound) {
     if (!is_damaged && acknowledged_.step >= 0) fail("what was committed is gone");
-  } else if (!is_damaged) {
+  } else if (!is_damaged && !(choice.named && has_zombie())) {
     fail("restoring failed: " + result->error().to_string());
   }
-  if (is_damaged && !result->ok()) acknowledged_ = {-1, -1};
+  if (is_damaged && !result->ok()) acknowledged_ = remembered_ = {-1, -1};
 }
 
 void KillPoints::on_saved(Attempt& attempt, Version version, const base::Result<Saved>& saved) {
@@ -145,64 +180,113 @@ void KillPoints::on_saved(Attempt& attempt, Version version, const base::Result<
   }
 }
 
-void KillPoints::save(Attempt& attempt, int64_t step) {
-  for (size_t w = 0; w < attempt.writers.size(); ++w) {
-    Writer& writer = attempt.writers[w];
-    if (writer.epoch == 0 || writer.is_busy || !writer.process->is_alive()) continue;
-    Manifest manifest;
-    manifest.job = "job";
-    manifest.step = step;
-    manifest.epoch = writer.epoch;
-    manifest.writer = w;
-    manifest.writers = attempt.writers.size();
-    manifest.extra = std::to_string(step);
-    manifest.tensors = tensors();
-    for (size_t i = 0; i < manifest.tensors.size(); ++i) {
-      const auto box = decide::checkpoint::share_of(manifest.tensors[i], w, manifest.writers, i);
-      if (box) manifest.slices.push_back({i, *box, 0, {}});
-    }
-    lay_out(manifest);
-    const Version version{writer.epoch, step};
-    auto buffer = std::make_unique<std::string>(manifest.file_bytes, '\0');
-    for (auto& slice : manifest.slices) {
-      const Tensor& tensor = manifest.tensors[slice.tensor];
-      const std::string bytes = content(tensor, version);
-      char* const to = buffer->data() + slice.at;
-      for_each_stretch(tensor, whole(tensor), slice.box, [&](const auto& stretch) {
-        std::copy_n(bytes.data() + stretch.from, stretch.bytes, to + stretch.to);
-      });
-      const std::string part(to, decide::checkpoint::bytes_of(tensor, slice.box));
-      slice.checksums = copy_and_hash_chunks(to, part.data(), part.size());
-    }
-    writer.is_busy = true;
-    save_part(*writer.place, manifest, *buffer, [this, &attempt, w, version](const auto& saved) {
-      attempt.writers[w].is_busy = false;
-      on_saved(attempt, version, saved);
+bool KillPoints::has_zombie() const {
+  return !past_.empty() && past_.back()->is_alive();
+}
+
+/// False where the process died on its way.
+bool KillPoints::copy(Writer& writer, Manifest& manifest, char* to) {
+  for (auto& slice : manifest.slices) {
+    if (rng_.chance(kill_in_copy_)) writer.process->kill();
+    if (!writer.process->is_alive()) return false;
+    const Tensor& tensor = manifest.tensors[slice.tensor];
+    const std::string bytes = content(tensor, {manifest.epoch, manifest.step});
+    std::string part(decide::checkpoint::bytes_of(tensor, slice.box), '\0');
+    for_each_stretch(tensor, whole(tensor), slice.box, [&](const auto& stretch) {
+      std::copy_n(bytes.data() + stretch.from, stretch.bytes, part.data() + stretch.to);
     });
-    attempt.buffers.push_back(std::move(buffer));
+    slice.checksums = copy_and_hash_chunks(to + slice.at, part.data(), part.size());
+  }
+  return true;
+}
+
+void KillPoints::on_published(Attempt& attempt, Version version) {
+  if (++attempt.published[version.step] != attempt.writers.size()) return;
+  // A zombie's is nothing that the next attempt has to go back to.
+  if (&attempt == current_.get()) remembered_ = std::max(remembered_, version);
+}
+
+void KillPoints::save_one(Attempt& attempt, size_t w, int64_t step, bool is_durable) {
+  Writer& writer = attempt.writers[w];
+  Manifest manifest;
+  manifest.job = "job";
+  manifest.run = "run";
+  manifest.generation = attempt.generation;
+  manifest.step = step;
+  manifest.epoch = writer.epoch;
+  manifest.writer = w;
+  manifest.writers = attempt.writers.size();
+  manifest.extra = std::to_string(step);
+  manifest.tensors = tensors();
+  for (size_t i = 0; i < manifest.tensors.size(); ++i) {
+    const auto box = decide::checkpoint::share_of(manifest.tensors[i], w, manifest.writers, i);
+    if (box) manifest.slices.push_back({i, *box, 0, {}});
+  }
+  lay_out(manifest);
+  const Areas::Version held{attempt.generation, step};
+  const Version version{writer.epoch, step};
+  Areas::Area* const area = writer.areas->next(held);
+  if (!area || !writer.areas->begin(*area, held, manifest.file_bytes).ok()) return;
+  if (!copy(writer, manifest, area->region->data())) return;
+  writer.areas->publish(*area, held, manifest);
+  if (area->version == held) on_published(attempt, version);
+  if (!is_durable || !writer.process->is_alive()) return;
+  writer.is_busy = area->is_busy = true;
+  const std::string_view bytes(area->region->data(), manifest.file_bytes);
+  const auto done = [this, &attempt, w, version, area](const auto& saved) {
+    attempt.writers[w].is_busy = area->is_busy = false;
+    on_saved(attempt, version, saved);
+  };
+  save_part(*writer.place, manifest, bytes, done);
+}
+
+void KillPoints::save(Attempt& attempt, int64_t step) {
+  // Without one of them there is no next step.
+  for (const Writer& writer : attempt.writers) {
+    if (!writer.process->is_alive()) return;
+  }
+  const bool is_durable = rng_.chance(0.7);
+  for (size_t w = 0; w < attempt.writers.size(); ++w) {
+    const Writer& writer = attempt.writers[w];
+    if (writer.epoch == 0 || writer.is_busy || !writer.process->is_alive()) continue;
+    save_one(attempt, w, step, is_durable);
   }
 }
 
 void KillPoints::damage() {
   // One bit of one file below one of the steps; all copies of it are gone then.
   world::Files& files = machine_.start("rot").world().files;
-  const auto steps = files.list(kDirectory);
+  const std::string tier = rng_.chance(0.5) ? kMemory : kDirectory;
+  const auto steps = files.list(tier);
   if (!steps.ok() || steps->empty()) return;
-  const std::string step = std::string(kDirectory) + "/" + (*steps)[rng_.below(steps->size())].name;
+  const std::string step = tier + "/" + (*steps)[rng_.below(steps->size())].name;
   const auto found = files.list(step);
   if (!found.ok() || found->empty()) return;
   const auto& file = (*found)[rng_.below(found->size())];
   if (file.size == 0) return;
   if (machine_.disk().corrupt(step + "/" + file.name, rng_.below(file.size))) ++damaged_;
+  is_rotten_ = true;
 }
 
 bool KillPoints::round() {
-  enum { kPowerLoss, kPowerLossEarly, kKill, kZombie, kFull, kSyncFails, kDamage, kFaults };
+  enum {
+    kPowerLoss,
+    kPowerLossEarly,
+    kKill,
+    kKillInCopy,
+    kZombie,
+    kFull,
+    kSyncFails,
+    kDamage,
+    kFaults
+  };
   const uint64_t fault = rng_.below(kFaults);
   if (fault == kPowerLossEarly) machine_.crash_at_disk_operation(1 + rng_.below(12));
   if (fault == kDamage) damage();
   begin();
-  restore(fault == kDamage);
+  if (has_zombie()) remembered_ = {-1, -1};  // it may overwrite its own
+  restore(is_rotten_);
+  kill_in_copy_ = fault == kKillInCopy ? 0.1 : 0;
   if (fault == kPowerLoss) machine_.crash_at_disk_operation(1 + rng_.below(90));
   if (fault == kSyncFails) machine_.disk().fail_sync(1 + rng_.below(25));
   if (fault == kFull) {
@@ -230,12 +314,14 @@ bool KillPoints::round() {
   machine_.crash_at_disk_operation(0);
   if (fault == kPowerLoss || fault == kPowerLossEarly) {
     machine_.crash();
+    remembered_ = {-1, -1};
   } else if (fault != kZombie) {
     for (Writer& writer : current_->writers) writer.process->kill();
   }
   if (!past_.empty()) {
     for (Writer& writer : past_.back()->writers) writer.process->kill();
   }
+  if (fault == kFull) remembered_ = {-1, -1};
   past_.push_back(std::move(current_));
   return failure_.empty();
 }
@@ -250,20 +336,23 @@ uint64_t seeds() {
 }
 
 TEST(KillPointsTest, NothingWrongIsLoadedAndWhatWasCommittedIsFound) {
-  int restored = 0, committed = 0, damaged = 0;
+  int restored = 0, committed = 0, damaged = 0, from_memory = 0;
   for (uint64_t seed = 1; seed <= seeds(); ++seed) {
     KillPoints job(seed);
     for (int i = 0; i < 20; ++i) ASSERT_TRUE(job.round()) << job.failure();
     restored += job.restored();
     committed += job.committed();
     damaged += job.damaged();
+    from_memory += job.from_memory();
   }
   // It did look.
   EXPECT_GT(restored, 100);
   EXPECT_GT(committed, 300);
   EXPECT_GT(damaged, 10);
+  EXPECT_GT(from_memory, 50);
   RecordProperty("restored", restored);
   RecordProperty("committed", committed);
+  RecordProperty("from_memory", from_memory);
 }
 
 }  // namespace

@@ -4,7 +4,8 @@
  *
  * A checkpoint is a set of slices of global tensors; each rank saves the slices that it has and
  * reads those that it wants, whatever the number of ranks was. docs/adr/0014-checkpoint-format.md
- * describes what lies in the directory, and when a checkpoint counts.
+ * describes what lies in the directory, and when a checkpoint counts; docs/adr/0015-tiers.md, how
+ * the node's memory goes before it.
  *
  * Ownership: what is passed stays the caller's and is not kept after the call, except that a
  * checkpointer lives until pelton_checkpoint_close(). Threads: one call at a time per checkpointer;
@@ -39,20 +40,26 @@ typedef struct pelton_checkpointer pelton_checkpointer;
 /* Why the last call of this thread failed; valid until its next call. */
 PELTON_EXPORT const char* pelton_checkpoint_error(void);
 
-/* Begins, or joins, an attempt in a directory, which is made where absent. `options` is JSON:
- *   directory    of the checkpoints; all ranks see the same. "s3://BUCKET/PREFIX" lies in an object
- *                store, which the environment names (checkpoint/object_store.h:store_options)
- *   job          uid of the job; a directory belongs to one job
+/* Begins, or joins, an attempt. `options` is JSON:
+ *   directory    of the checkpoints, made where absent; all ranks see the same. "s3://BUCKET/PREFIX"
+ *                lies in an object store, which the environment names
+ *                (checkpoint/object_store.h:store_options). Absent: memory only
+ *   memory       the job's directory in this node's memory (PELTON_MEMORY_DIR); absent: none
+ *   oneNode      whether all ranks see the same memory; default: where there is one
+ *   restore      what the generation restores, "GENERATION:STEP" (PELTON_RESTORE)
+ *   job          uid of the job; both directories belong to one job
  *   run          which launch of the job: of two runs the later one is right
- *   generation   of the run: of two generations the later one is right
+ *   generation   of the run: of two generations the later one is right; default the next in memory
  *   writer, writers   rank and world size; default 0 of 1
  *   keep         committed checkpoints to keep; default 2
  * REFUSED: another job's directory, or a later attempt has begun. */
 PELTON_EXPORT int pelton_checkpoint_open(const char* options, pelton_checkpointer** made);
 
-/* Copies the slices and returns; they are written and committed in the background. Blocks longer
- * only where two earlier saves are still being written. `what` is JSON:
+/* Copies the slices into the node's memory, where there is one, and returns; they are written and
+ * committed in the background. Blocks longer only where two earlier saves are still being written.
+ * Says on stderr, once, where the node's memory has no room. `what` is JSON:
  *   step      from 0
+ *   durable   whether it is written to the directory; default true
  *   extra     a text of the writer's own (RNG state, place in the data)
  *   tensors   all tensors of the job, the same at all ranks:
  *             [{"name", "dtype", "itemBytes", "shape": [...]}]
@@ -70,16 +77,18 @@ PELTON_EXPORT int pelton_checkpoint_prepare(pelton_checkpointer* checkpointer, c
  * ranks' are is another question: pelton_checkpoint_newest(). */
 PELTON_EXPORT int pelton_checkpoint_wait(pelton_checkpointer* checkpointer);
 
-/* The step of the newest committed checkpoint; -1: none. */
+/* The step of the newest committed checkpoint; without a directory, of the newest that is complete
+ * in this node's memory. -1: none. */
 PELTON_EXPORT int pelton_checkpoint_newest(pelton_checkpointer* checkpointer, int64_t* step);
 
-/* Loads the newest committed checkpoint. `what` is JSON: {"targets": [{"name", "dtype",
- * "itemBytes", "shape", "offset", "extent"}]}; data[i] has room for targets[i]. After an error the
- * bytes there are undefined. On success *answer is JSON, valid until the next call of this thread:
- *   step, epoch, extras (by writer), passedOver (newer ones that were damaged, and why)
- * DAMAGED: with one rank, none is intact. With several, this one is not: it has been dropped, and
- * the next attempt of the job takes the one before it, on all ranks.
- * INVALID: it holds no such tensor, or its slices cannot form what is asked for. */
+/* Loads what the generation restores, else the newest. `what` is JSON: {"targets": [{"name",
+ * "dtype", "itemBytes", "shape", "offset", "extent"}]}; data[i] has room for targets[i]. After an
+ * error the bytes there are undefined. On success *answer is JSON, valid until the next call of
+ * this thread: step, epoch, generation, extras (by writer), bytes (from memory, peers and durable),
+ * passedOver (what was damaged, and how) DAMAGED: with one rank, none is intact. With several, or
+ * where the generation names one, this one is not: it has been dropped, and the next attempt of the
+ * job takes another, on all ranks. INVALID: it holds no such tensor, or its slices cannot form what
+ * is asked for. */
 PELTON_EXPORT int pelton_checkpoint_restore(pelton_checkpointer* checkpointer, const char* what,
                                             void* const* data, const char** answer);
 

@@ -4,109 +4,25 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
-
-#include "base/strings.h"
 
 namespace pelton::checkpoint {
 namespace {
 
 using decide::checkpoint::Commit;
-using decide::checkpoint::kChunkBytes;
 using decide::checkpoint::Manifest;
 using decide::checkpoint::Record;
-using decide::checkpoint::Stretch;
-
-}  // namespace
-
-base::Status StepReader::add(const std::string& directory, int tier) {
-  PELTON_ASSIGN(auto found, read_manifests(files_, directory));
-  for (Manifest& manifest : found) {
-    sources_.push_back({directory + "/" + manifest.file, nullptr, tier});
-    manifests_.push_back(std::move(manifest));
-  }
-  return base::ok();
-}
-
-base::Result<world::File*> StepReader::open(Source& source) {
-  if (!source.file) {
-    PELTON_ASSIGN(source.file, files_.open(source.path, world::OpenMode::Read));
-  }
-  return source.file.get();
-}
-
-base::Status StepReader::read_chunk(const decide::checkpoint::Read::Place& place, uint64_t chunk,
-                                    char* to) {
-  const Manifest& manifest = manifests_[place.holder];
-  const auto& slice = manifest.slices[place.slice];
-  const auto& tensor = manifest.tensors[slice.tensor];
-  const uint64_t size =
-      std::min(kChunkBytes, decide::checkpoint::bytes_of(tensor, slice.box) - chunk * kChunkBytes);
-  PELTON_ASSIGN(world::File* const file, open(sources_[place.holder]));
-  const uint64_t at = slice.at + chunk * kChunkBytes;
-  PELTON_ASSIGN(const size_t got, file->read_into(at, to, size));
-  if (got != size || base::hash64({to, got}) != slice.checksums[chunk]) {
-    return {base::Code::DataLoss,
-            fmt::format("tensor {}: {} is damaged between bytes {} and {}", tensor.name,
-                        sources_[place.holder].path, at, at + size)};
-  }
-  return base::ok();
-}
-
-base::Status StepReader::read_any(const decide::checkpoint::Read& read, uint64_t chunk, char* to) {
-  base::Status first;
-  for (const auto& place : read.places) {
-    base::Status status = read_chunk(place, chunk, to);
-    if (status.ok()) return status;
-    if (first.ok()) first = std::move(status);
-  }
-  // A file that is gone is as good as damaged; one that cannot be read now is not.
-  if (first.code() != base::Code::NotFound) return first;
-  return {base::Code::DataLoss, first.message()};
-}
-
-base::Status StepReader::read(const decide::checkpoint::Wanted& wanted, char* to) {
-  std::vector<decide::checkpoint::Holder> holders;
-  for (size_t i = 0; i < manifests_.size(); ++i) {
-    holders.push_back({&manifests_[i], sources_[i].tier});
-  }
-  PELTON_ASSIGN(const auto reads, decide::checkpoint::plan_reads(wanted, holders));
-  scratch_.resize(kChunkBytes);
-  for (const auto& read : reads) {
-    base::Status status;
-    uint64_t loaded = UINT64_MAX;  // the chunk in scratch_
-    const auto take = [&](const Stretch& stretch) {
-      uint64_t from = stretch.from, left = stretch.bytes;
-      char* at = to + stretch.to;
-      while (left > 0 && status.ok()) {
-        const uint64_t chunk = from / kChunkBytes, within = from % kChunkBytes;
-        const uint64_t size = std::min(left, kChunkBytes - within);
-        if (size == kChunkBytes) {  // the whole chunk: straight to where it belongs
-          status = read_any(read, chunk, at);
-        } else {
-          if (loaded != chunk) status = read_any(read, chunk, scratch_.data());
-          loaded = chunk;
-          if (status.ok()) std::memcpy(at, scratch_.data() + within, size);
-        }
-        from += size;
-        at += size;
-        left -= size;
-      }
-    };
-    decide::checkpoint::for_each_stretch(wanted.tensor, read.box, wanted.box, take);
-    PELTON_TRY(status);
-  }
-  return base::ok();
-}
-
-namespace {
 
 /// From the newest commit back, until one is intact.
 class Restore : public std::enable_shared_from_this<Restore> {
  public:
-  Restore(const Place& place, std::vector<Target> targets, bool is_alone, RestoreDone done)
-      : place_(place), targets_(std::move(targets)), is_alone_(is_alone), done_(std::move(done)) {}
+  Restore(const Place& place, std::vector<Target> targets, bool is_alone, RestoreDone done,
+          OnThreads on_threads)
+      : place_(place),
+        targets_(std::move(targets)),
+        is_alone_(is_alone),
+        done_(std::move(done)),
+        on_threads_(std::move(on_threads)) {}
 
   void start() {
     const auto state = place_.log.read();
@@ -122,8 +38,8 @@ class Restore : public std::enable_shared_from_this<Restore> {
 
  private:
   base::Status load(const Commit& commit) {
-    StepReader reader(place_.files);
-    base::Status status = reader.add(place_.directory + "/" + commit.directory, 0);
+    StepReader reader(place_.files, on_threads_);
+    base::Status status = reader.add(place_.directory + "/" + commit.directory, Tier::Durable);
     if (status.code() == base::Code::NotFound || status.code() == base::Code::InvalidArgument) {
       return {base::Code::DataLoss, status.message()};
     }
@@ -134,7 +50,9 @@ class Restore : public std::enable_shared_from_this<Restore> {
               fmt::format("{}/{}: {}", place_.directory, commit.directory,
                           status.ok() ? "its manifests are of another step" : status.message())};
     }
-    for (const Target& target : targets_) PELTON_TRY(reader.read(target.wanted, target.to));
+    PELTON_TRY(reader.read(targets_));
+    restored_.bytes = reader.bytes_read();
+    restored_.generation = reader.manifests().front().generation;
     restored_.version = {commit.epoch, commit.step};
     restored_.extras.resize(commit.writers);
     for (const Manifest& manifest : reader.manifests()) {
@@ -178,14 +96,17 @@ class Restore : public std::enable_shared_from_this<Restore> {
   std::vector<Target> targets_;
   bool is_alone_;
   RestoreDone done_;
+  OnThreads on_threads_;
   Restored restored_;
 };
 
 }  // namespace
 
 void restore_newest(const Place& place, std::vector<Target> targets, bool is_alone,
-                    RestoreDone done) {
-  std::make_shared<Restore>(place, std::move(targets), is_alone, std::move(done))->start();
+                    RestoreDone done, OnThreads on_threads) {
+  std::make_shared<Restore>(place, std::move(targets), is_alone, std::move(done),
+                            std::move(on_threads))
+      ->start();
 }
 
 }  // namespace pelton::checkpoint

@@ -38,6 +38,16 @@ void SimDisk::set_sync_latency(base::Duration low, base::Duration high) {
   sync_high_ = high;
 }
 
+void SimDisk::set_volatile(const std::string& directory) {
+  volatile_.push_back(clean(directory) + "/");
+}
+
+std::shared_ptr<std::string> SimDisk::content(const std::string& path) const {
+  const auto found = names_.find(clean(path));
+  if (found == names_.end()) return nullptr;
+  return {found->second, &found->second->cached};
+}
+
 bool SimDisk::corrupt(const std::string& path, uint64_t offset) {
   auto found = names_.find(clean(path));
   if (found == names_.end() || offset >= found->second->cached.size()) return false;
@@ -129,6 +139,11 @@ void SimDisk::crash() {
   crash_in_ = 0;
   fail_sync_in_ = 0;
   locks_.clear();
+  for (const std::string& gone : volatile_) {
+    const auto is_below = [&](const auto& entry) { return entry.first.starts_with(gone); };
+    std::erase_if(names_, is_below);
+    std::erase_if(directories_, is_below);
+  }
   // Inodes in the order of their making: names may be lost, several may lead to one.
   std::map<uint64_t, InodePtr> inodes;
   for (auto& [path, inode] : names_) inodes[inode->id] = inode;

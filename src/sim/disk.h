@@ -37,6 +37,8 @@ class SimDisk {
   void set_capacity(std::optional<uint64_t> bytes) { capacity_ = bytes; }
   /// The sum of all files' sizes.
   uint64_t used_bytes() const;
+  /// A directory in memory: nothing below it outlives a crash.
+  void set_volatile(const std::string& directory);
   /// Flips one bit of what is durable and cached (rot). False where there is no such byte.
   bool corrupt(const std::string& path, uint64_t offset);
   /// How many writes, truncations, syncs, renames and removals were begun.
@@ -45,6 +47,10 @@ class SimDisk {
 
   /// Drops, tears and reorders what is not durable.
   void crash();
+
+  /// The bytes of a file as processes see them; null where there is none. Their address changes
+  /// when the file becomes longer.
+  std::shared_ptr<std::string> content(const std::string& path) const;
 
   /// The Files of one process; paths are this disk's, relative ones from "/".
   std::unique_ptr<world::Files> files(SimProcess& process);
@@ -103,6 +109,7 @@ class SimDisk {
   base::Duration sync_high_ = base::Duration::milliseconds(3);
   uint64_t fail_sync_in_ = 0;
   std::optional<uint64_t> capacity_;
+  std::vector<std::string> volatile_;  ///< directories, with "/" at the end
   uint64_t operations_ = 0;
   uint64_t crash_in_ = 0;
   std::function<void()> crash_fn_;

@@ -31,6 +31,8 @@ class TheArchive(unittest.TestCase):
       held = {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
     tree = {str(path.relative_to(PACKAGE)): path.read_bytes()
             for path in pathlib.Path(PACKAGE).rglob("*.py")}
+    library = held.pop("pelton/checkpoint/libpelton_checkpoint.so")
+    self.assertTrue(library.startswith(b"\x7fELF"))
     self.assertEqual(held, tree)
 
   def test_that_workers_are_forked_from_it(self):

@@ -12,6 +12,10 @@ A state is a tree (dicts, lists, tuples, named tuples) of numpy or JAX arrays an
 numbers. Arrays that every rank has whole are cut into one share per rank; a JAX array that is
 sharded over processes, or a `Slice`, is saved as each rank has it. A save stalls for one copy.
 
+Where the job has memory on its node (PELTON_MEMORY_DIR), the copy is made there and counts at once: it
+survives the death of any process. With a directory, it is written from there. A restore takes the newest
+from the fastest tier.
+
 Rank, world size and the attempt come from the environment of `pelton run` or torchrun, or by
 argument. Made once per process, after a fork; used from one thread at a time.
 """
@@ -29,7 +33,7 @@ __all__ = ["Checkpointer", "Damaged", "Error", "Failed", "Refused", "Slice"]
 
 
 class Checkpointer:
-  """The checkpoints of one job in one directory, which all of its ranks see.
+  """The checkpoints of one job: in one directory, which all of its ranks see, and in memory.
 
   "s3://BUCKET/PREFIX" is one in an S3-compatible store, whose address and credentials stand in the
   environment: AWS_ENDPOINT_URL (but for Amazon's own), AWS_REGION, AWS_ACCESS_KEY_ID,
@@ -37,11 +41,14 @@ class Checkpointer:
   PELTON_STORE_PATIENCE seconds (120), while training goes on.
   """
 
-  def __init__(self, directory, *, every=1, keep=2, job=None, run=None, generation=None, rank=None,
-               world_size=None):
+  def __init__(self, directory=None, *, every=1, memory_every=None, memory=None, keep=2, job=None,
+               run=None, generation=None, rank=None, world_size=None):
     """Begins an attempt: whatever an earlier one still writes does not count any more.
 
-    every: save() does nothing at other steps. keep: how many committed checkpoints stay.
+    directory: the durable tier; None: memory alone, which ends with its node.
+    every: save() does nothing at other steps. memory_every: steps at which it copies to memory, besides;
+    default the same ones. keep: how many committed checkpoints stay.
+    memory: a directory in memory that outlives the processes; default PELTON_MEMORY_DIR, "": none.
     job: a directory belongs to one job; default PELTON_JOB_UID, else "".
     run, generation: of two attempts the later is right; default PELTON_JOB_UID or
     TORCHELASTIC_RUN_ID, and PELTON_GENERATION or TORCHELASTIC_RESTART_COUNT. One process alone needs
@@ -62,28 +69,39 @@ class Checkpointer:
       if world_size > 1:
         raise ValueError(f"{world_size} ranks must know which attempt they are: pass run= and "
                          "generation=, the same at all ranks and new at each start")
-      run, generation = str(uuid.uuid4()), 0
+      run, generation = str(uuid.uuid4()), None
     if every < 1:
       raise ValueError("every: must be at least 1")
+    if memory_every is not None and memory_every < 1:
+      raise ValueError("memory_every: must be at least 1")
+    memory = env.get("PELTON_MEMORY_DIR", "") if memory is None else memory
     self.every = every
+    self.memory_every = (memory_every or every) if memory else 0
     self.rank, self.world_size = rank, world_size
+    self._is_durable = directory is not None
     job = env.get("PELTON_JOB_UID", "") if job is None else job
     self._handle = _library.open({
-        "directory": _library.place(directory), "job": job, "run": run,
-        "generation": int(generation), "writer": rank, "writers": world_size, "keep": keep})
+        "directory": _library.place(directory) if self._is_durable else "",
+        "memory": os.path.abspath(memory) if memory else "", "restore": env.get("PELTON_RESTORE", ""),
+        "oneNode": world_size == int(env.get("LOCAL_WORLD_SIZE", 1)), "job": job, "run": run,
+        "generation": -1 if generation is None else int(generation), "writer": rank,
+        "writers": world_size, "keep": keep})
 
   def save(self, step, state, extra=None):
     """Copies this rank's part of the state, which may be changed at once after; returns whether it
-    was due. It is written, and committed with the last rank's part, in the background.
+    was due. In memory it counts from then on; it is written to the directory, and committed with the
+    last rank's part, in the background.
 
     extra: what JSON holds; this rank's own (RNG state, place in the data).
     Raises what went wrong with an earlier save, once; the state is saved no more then. Training can
     go on.
     """
-    if step % self.every:
+    is_durable = self._is_durable and step % self.every == 0
+    period = self.memory_every or self.every
+    if not is_durable and (step % period or not self.memory_every):
       return False
     what, arrays = self._described(state)
-    what.update(step=step, extra=json.dumps(extra))
+    what.update(step=step, extra=json.dumps(extra), durable=is_durable)
     _library.save(self._handle, what, [array.ctypes.data for array in arrays])
     return True
 
@@ -92,11 +110,13 @@ class Checkpointer:
     _library.prepare(self._handle, self._described(state)[0])
 
   def restore(self, template):
-    """Returns (state, extra) of the newest committed checkpoint; None where there is none.
+    """Returns (state, extra) of the newest checkpoint, in memory or committed, or of the one that the
+    job's generation names (PELTON_RESTORE); None where there is none.
 
     The state has the template's structure, types, shapes and shardings; a numpy array of the
     template is filled in place, so it should be warm. `extra` is this rank's, or rank 0's where there
-    were fewer ranks; all of them, and the step, are in `self.restored`.
+    were fewer ranks; all of them, the step, and the bytes that came from each tier are in
+    `self.restored`.
 
     Raises Damaged (see there), ValueError naming the tensor that the checkpoint has not, or not so,
     and Refused for a newer format.
@@ -116,7 +136,7 @@ class Checkpointer:
     _library.wait(self._handle)
 
   def newest(self):
-    """The newest committed step; None where there is none."""
+    """The newest committed step (without a directory: in this node's memory); None: there is none."""
     step = _library.newest(self._handle)
     return None if step < 0 else step
 

@@ -16,8 +16,9 @@ class Refused(Error):
 
 
 class Damaged(Error):
-  """Bytes are not what was written. With several ranks, the checkpoint has been dropped: end, and
-  the next attempt takes the one before it. With one, none there is intact."""
+  """Bytes are not what was written. With several ranks, or where the job's generation named the
+  checkpoint, it is not taken again: end, and the next attempt takes another. Else none there is
+  intact."""
 
 
 class Failed(Error, OSError):

@@ -112,6 +112,8 @@ Json to_json(const Manifest& manifest) {
   return Json::object({{"format", kFormat},
                        {"version", kFormatVersion},
                        {"job", manifest.job},
+                       {"run", manifest.run},
+                       {"generation", manifest.generation},
                        {"step", manifest.step},
                        {"epoch", manifest.epoch},
                        {"writer", static_cast<int64_t>(manifest.writer)},
@@ -128,6 +130,8 @@ base::Result<Manifest> manifest_of(const Json& json) {
   PELTON_TRY(check_format(json));
   Manifest manifest;
   manifest.job = json["job"].as_string();
+  manifest.run = json["run"].as_string();
+  manifest.generation = std::max<int64_t>(json["generation"].as_int(-1), -1);
   manifest.step = json["step"].as_int(-1);
   manifest.epoch = json["epoch"].as_int(-1);
   if (manifest.step < 0) return base::invalid_argument("step: must be an integer from 0");
@@ -179,13 +183,15 @@ base::Result<Json> unseal(std::string_view text, std::string_view what) {
   return json;
 }
 
-base::Status check_complete(const std::vector<Manifest>& manifests) {
+base::Status check_complete(const std::vector<const Manifest*>& manifests) {
   if (manifests.empty()) return base::invalid_argument("it has no manifest");
-  const Manifest& first = manifests.front();
+  const Manifest& first = *manifests.front();
   std::vector<bool> present(std::min<uint64_t>(first.writers, manifests.size()), false);
   std::vector<std::vector<Box>> boxes(first.tensors.size());
-  for (const Manifest& manifest : manifests) {
-    if (manifest.job != first.job || manifest.step != first.step || manifest.epoch != first.epoch ||
+  for (const Manifest* const each : manifests) {
+    const Manifest& manifest = *each;
+    if (manifest.job != first.job || manifest.run != first.run || manifest.step != first.step ||
+        manifest.epoch != first.epoch || manifest.generation != first.generation ||
         manifest.writers != first.writers) {
       return base::invalid_argument(fmt::format("writers {} and {} wrote different checkpoints",
                                                 first.writer, manifest.writer));
@@ -210,6 +216,12 @@ base::Status check_complete(const std::vector<Manifest>& manifests) {
     PELTON_TRY(check_cover(first.tensors[i], std::move(boxes[i])));
   }
   return base::ok();
+}
+
+base::Status check_complete(const std::vector<Manifest>& manifests) {
+  std::vector<const Manifest*> all;
+  for (const Manifest& manifest : manifests) all.push_back(&manifest);
+  return check_complete(all);
 }
 
 }  // namespace pelton::decide::checkpoint

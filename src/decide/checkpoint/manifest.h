@@ -31,10 +31,12 @@ struct Slice {
 /// Written when the data file is complete. Every writer lists all tensors of the job, and the
 /// slices that its own data file holds.
 struct Manifest {
-  std::string job;      ///< uid of the job that wrote it
-  int64_t step = 0;     ///< training steps that are in it
-  int64_t epoch = 0;    ///< the fence under which it was written (log.h)
-  uint64_t writer = 0;  ///< from 0
+  std::string job;          ///< uid of the job that wrote it
+  std::string run;          ///< which launch of the job (log.h:Record)
+  int64_t generation = -1;  ///< of that run; -1: not told
+  int64_t step = 0;         ///< training steps that are in it
+  int64_t epoch = 0;        ///< the fence under which it was written (log.h)
+  uint64_t writer = 0;      ///< from 0
   uint64_t writers = 1;
   std::string file;  ///< name of the data file, in the same directory
   uint64_t file_bytes = 0;
@@ -62,5 +64,7 @@ base::Result<base::Json> unseal(std::string_view text, std::string_view what);
 /// does not fit: other jobs, steps, epochs or plans, a writer twice or absent, a part of a tensor
 /// that no slice covers.
 base::Status check_complete(const std::vector<Manifest>& manifests);
+/// The same of manifests that stay where they are.
+base::Status check_complete(const std::vector<const Manifest*>& manifests);
 
 }  // namespace pelton::decide::checkpoint
