@@ -10,12 +10,14 @@
 #include <vector>
 
 #include "abi/open_store.h"
+#include "checkpoint/agree.h"
 #include "checkpoint/areas.h"
 #include "checkpoint/copy.h"
 #include "checkpoint/memory_restore.h"
 #include "checkpoint/pelton_checkpoint.h"
 #include "checkpoint/restore.h"
 #include "checkpoint/save.h"
+#include "decide/checkpoint/interval.h"
 #include "os/ask_line.h"
 #include "os/loop_thread.h"
 #include "os/shared_memory.h"
@@ -71,6 +73,8 @@ struct pelton_checkpointer {
   Status save(const Json& what, const void* const* data);
   Status restore(const Json& what, void* const* data);
   pelton::base::Result<Restored> load(const Targets& targets);
+  Status plan(const Json& what);
+  void remove_plans(const std::string& but);
   Status take_error();
   void on_saved(Areas::Area& area, const pelton::base::Result<pelton::checkpoint::Saved>& saved);
   void remove_older();
@@ -85,6 +89,8 @@ struct pelton_checkpointer {
   std::unique_ptr<pelton::os::LoopThread> thread;
   std::unique_ptr<Areas> areas;
   std::atomic<uint64_t> published = 0;
+  int64_t stall_ns = 0;                              ///< of the last save
+  std::atomic<int64_t> drain_ns = 0;                 ///< of the last durable one
   std::unique_ptr<pelton::checkpoint::Place> place;  ///< absent: there is no durable tier
   // On the loop only:
   Status error;
@@ -264,6 +270,7 @@ Status pelton_checkpointer::save(const Json& what, const void* const* data) {
   PELTON_ASSIGN(Manifest manifest, manifest_of(what));
   const Areas::Version version{like.generation, manifest.step};
   Areas::Area& area = free_area(version);
+  const int64_t begun = pelton::os::monotonic_ns();
   PELTON_TRY(areas->begin(area, version, manifest.file_bytes));
   for (size_t i = 0; i < manifest.slices.size(); ++i) {
     auto& slice = manifest.slices[i];
@@ -274,18 +281,66 @@ Status pelton_checkpointer::save(const Json& what, const void* const* data) {
   }
   areas->publish(area, version, manifest);
   published = areas->published();
+  const int64_t ended = pelton::os::monotonic_ns();
+  stall_ns = ended - begun;
   tell_notice();
   if (!place || !what["durable"].as_bool(true)) {
     if (!place && is_one_node && published == kSavesOfItsOwn) areas->remove_older();
     return pelton::base::ok();
   }
   area.is_busy = true;
-  thread->post([this, &area, manifest = std::move(manifest)] {
+  thread->post([this, &area, ended, manifest = std::move(manifest)] {
     const std::string_view bytes(area.region->data(), manifest.file_bytes);
-    pelton::checkpoint::save_part(*place, manifest, bytes,
-                                  [this, &area](const auto& saved) { on_saved(area, saved); });
+    pelton::checkpoint::save_part(*place, manifest, bytes, [this, &area, ended](const auto& saved) {
+      drain_ns = pelton::os::monotonic_ns() - ended;
+      on_saved(area, saved);
+    });
   });
   return pelton::base::ok();
+}
+
+Status pelton_checkpointer::plan(const Json& what) {
+  namespace decide = pelton::decide::checkpoint;
+  using pelton::base::Duration;
+  const int64_t step = what["step"].as_int();
+  if (!place && !is_one_node) {
+    return pelton::base::invalid_argument(
+        "every: ranks on several nodes agree about it in a directory; give one, or a number");
+  }
+  const double step_ns = what["stepSeconds"].as_double() * 1e9;
+  const decide::SavePlan plan = decide::plan_saves(
+      {.stall = Duration::nanoseconds(stall_ns),
+       .drain = Duration::nanoseconds(drain_ns),
+       .step = Duration::nanoseconds(static_cast<int64_t>(std::clamp(step_ns, 0.0, 1e15))),
+       .nodes = static_cast<double>(what["nodes"].as_int(1)),
+       .has_memory = memory != nullptr,
+       .has_durable = place != nullptr});
+  const std::string mine =
+      Json::object({{"memory", plan.memory}, {"next", step + plan.durable}}).dump();
+  const std::string path =
+      place ? place->directory + "/" + decide::step_directory(step, like.epoch) + "/plan"
+            : fmt::format("{}/plan-g{}-s{}", memory->directory, like.generation, step);
+  Result<std::string> agreed = mine;
+  thread->wait_for([&](const std::function<void()>& done) {
+    agreed = pelton::checkpoint::agree(place ? place->files : memory->files, path,
+                                       fmt::format("w{}", like.writer), mine);
+    if (!place) remove_plans(path);
+    done();
+  });
+  if (!agreed.ok()) return agreed.error();
+  pelton::abi::last_answer = *agreed;
+  return pelton::base::ok();
+}
+
+/// Those before this one: all ranks have read them.
+void pelton_checkpointer::remove_plans(const std::string& but) {
+  const auto entries = memory->files.list(memory->directory);
+  if (!entries.ok()) return;
+  for (const auto& entry : *entries) {
+    const std::string path = memory->directory + "/" + entry.name;
+    if (!entry.name.starts_with("plan-") || path == but) continue;
+    memory->files.remove(path).ignore("a peer was quicker");
+  }
 }
 
 Result<pelton_checkpointer::Restored> pelton_checkpointer::load(const Targets& targets) {
@@ -368,6 +423,15 @@ int pelton_checkpoint_prepare(pelton_checkpointer* checkpointer, const char* wha
   const Status made = checkpointer->areas->prepare(manifest->file_bytes);
   checkpointer->tell_notice();
   return pelton::abi::report(made);
+}
+
+int pelton_checkpoint_plan(pelton_checkpointer* checkpointer, const char* what,
+                           const char** answer) {
+  const Result<Json> json = parsed(what);
+  if (!json.ok()) return pelton::abi::report(json.error());
+  const int code = pelton::abi::report(checkpointer->plan(*json));
+  if (code == PELTON_CHECKPOINT_OK) *answer = pelton::abi::last_answer.c_str();
+  return code;
 }
 
 int pelton_checkpoint_wait(pelton_checkpointer* checkpointer) {

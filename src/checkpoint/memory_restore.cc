@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "checkpoint/agree.h"
+
 namespace pelton::checkpoint {
 
 using base::Json;
@@ -351,24 +353,22 @@ base::Result<std::optional<MemoryVersion>> newest_in_memory(const Memory& memory
 base::Result<std::optional<MemoryVersion>> agreed_in_memory(const Memory& memory,
                                                             const Place* durable,
                                                             const Seeker& seeker) {
-  PELTON_TRY(memory.files.make_directories(memory.directory));
   const std::string name =
       fmt::format("{}g{}-e{}", kAgreementPrefix, seeker.generation, seeker.epoch);
   const std::string path = memory.directory + "/" + name;
+  std::string mine;
   if (!memory.files.exists(path)) {
     PELTON_ASSIGN(const auto found, newest_in_memory(memory, durable, seeker));
-    const std::string mine = fmt::format("{}/.{}-w{}", memory.directory, name, seeker.writer);
-    PELTON_TRY(memory.files.replace(mine, found ? to_text(*found) : "none"));
-    const base::Status linked = memory.files.link(mine, path);
-    memory.files.remove(mine).ignore("it holds a line");
-    if (!linked.ok() && linked.code() != base::Code::AlreadyExists) return linked;
+    mine = found ? to_text(*found) : "none";
+    PELTON_TRY(memory.files.make_directories(memory.directory));
     PELTON_ASSIGN(const auto entries, memory.files.list(memory.directory));
     for (const auto& entry : entries) {
       if (!entry.name.starts_with(kAgreementPrefix) || entry.name == name) continue;
       memory.files.remove(memory.directory + "/" + entry.name).ignore("of an older attempt");
     }
   }
-  PELTON_ASSIGN(const std::string text, memory.files.read(path));
+  PELTON_ASSIGN(const std::string text,
+                agree(memory.files, path, fmt::format("w{}", seeker.writer), mine));
   if (text == "none") return std::optional<MemoryVersion>();
   auto version = decide::checkpoint::parse_restore(text);
   if (!version.ok()) return base::Status(version.error()).with(path);

@@ -69,6 +69,15 @@ PELTON_EXPORT int pelton_checkpoint_open(const char* options, pelton_checkpointe
 PELTON_EXPORT int pelton_checkpoint_save(pelton_checkpointer* checkpointer, const char* what,
                                          const void* const* data);
 
+/* When to save next, reckoned from what the last saves cost; after the save of a step that all
+ * ranks save. The first rank to ask decides, and all get the same answer. `what` is JSON: step that
+ * has just been saved stepSeconds  what a step of training takes; 0: not known yet nodes that the
+ * job runs on *answer is JSON, valid until the next call of this thread: {"memory": save to memory
+ * every so many steps from here on, "next": the next step to save durably, and to ask again}.
+ * INVALID: the ranks have no directory in common. */
+PELTON_EXPORT int pelton_checkpoint_plan(pelton_checkpointer* checkpointer, const char* what,
+                                         const char** answer);
+
 /* Makes the buffers for saves of these slices beforehand, so that the first save is as quick as
  * the others. `what` as for saving. */
 PELTON_EXPORT int pelton_checkpoint_prepare(pelton_checkpointer* checkpointer, const char* what);

@@ -242,6 +242,33 @@ class OnOneNode(Tiers):
     self.assertEqual(self.restored(3)[0], [1])
 
 
+class Auto(Tiers):
+
+  def test_all_ranks_save_the_same_steps_whatever_each_has_measured(self):
+    for directory in "", None:
+      with self.subTest(directory=directory):
+        ranks = [self.open(1, rank, 2, directory=directory, every="auto") for rank in range(2)]
+        saved, random_order = [[], []], random.Random(3)
+        with mock.patch.object(checkpoint.time, "monotonic") as clock:
+          for step in range(400):
+            for rank in random_order.sample((0, 1), 2):
+              clock.return_value = step * (0.01, 1000.0)[rank]  # how long a step takes, it believes
+              if ranks[rank].save(step, {"w": np.ones(1000)}):
+                saved[rank].append(step)
+        self.assertEqual(saved[0], saved[1])
+        self.assertEqual(saved[0][:2], [0, 1])
+        self.assertLess(len(saved[0]), 400)
+        for rank in ranks:
+          rank.wait()
+          rank.close()
+
+  def test_ranks_without_a_common_directory_are_told(self):
+    with mock.patch.dict(os.environ, LOCAL_WORLD_SIZE="1"):
+      with checkpoint.Checkpointer(every="auto", rank=0, world_size=2, generation=1) as alone:
+        with self.assertRaisesRegex(ValueError, "every: ranks on several nodes"):
+          alone.save(0, {"w": np.ones(3)})
+
+
 class Named(Tiers):
   """What the job's generation says (PELTON_RESTORE)."""
 

@@ -23,6 +23,7 @@ argument. Made once per process, after a fork; used from one thread at a time.
 import json
 import math
 import os
+import time
 import uuid
 
 from . import _library, _trees
@@ -46,8 +47,9 @@ class Checkpointer:
     """Begins an attempt: whatever an earlier one still writes does not count any more.
 
     directory: the durable tier; None: memory alone, which ends with its node.
-    every: save() does nothing at other steps. memory_every: steps at which it copies to memory, besides;
-    default the same ones. keep: how many committed checkpoints stay.
+    every: save() does nothing at other steps; "auto": by what saves cost and how often nodes fail, the
+    same at all ranks, for both tiers (call save() at each step then). memory_every: steps at which it
+    copies to memory, besides; default the same ones. keep: how many committed checkpoints stay.
     memory: a directory in memory that outlives the processes; default PELTON_MEMORY_DIR, "": none.
     job: a directory belongs to one job; default PELTON_JOB_UID, else "".
     run, generation: of two attempts the later is right; default PELTON_JOB_UID or
@@ -70,6 +72,12 @@ class Checkpointer:
         raise ValueError(f"{world_size} ranks must know which attempt they are: pass run= and "
                          "generation=, the same at all ranks and new at each start")
       run, generation = str(uuid.uuid4()), None
+    self._is_auto = every == "auto"
+    self._plan, self._last_call, self._step_seconds = None, None, 0.0
+    if self._is_auto:
+      if memory_every is not None:
+        raise ValueError('memory_every: every="auto" decides about it')
+      every = 1
     if every < 1:
       raise ValueError("every: must be at least 1")
     if memory_every is not None and memory_every < 1:
@@ -78,6 +86,7 @@ class Checkpointer:
     self.every = every
     self.memory_every = (memory_every or every) if memory else 0
     self.rank, self.world_size = rank, world_size
+    self._nodes = max(1, world_size // int(env.get("LOCAL_WORLD_SIZE", 1)))
     self._is_durable = directory is not None
     job = env.get("PELTON_JOB_UID", "") if job is None else job
     self._handle = _library.open({
@@ -96,14 +105,31 @@ class Checkpointer:
     Raises what went wrong with an earlier save, once; the state is saved no more then. Training can
     go on.
     """
-    is_durable = self._is_durable and step % self.every == 0
-    period = self.memory_every or self.every
-    if not is_durable and (step % period or not self.memory_every):
-      return False
-    what, arrays = self._described(state)
-    what.update(step=step, extra=json.dumps(extra), durable=is_durable)
-    _library.save(self._handle, what, [array.ctypes.data for array in arrays])
-    return True
+    is_durable, is_due = self._due(step)
+    if is_due:
+      what, arrays = self._described(state)
+      what.update(step=step, extra=json.dumps(extra), durable=is_durable and self._is_durable)
+      try:
+        _library.save(self._handle, what, [array.ctypes.data for array in arrays])
+      finally:  # ranks whose disks do not fail go on by the same plan
+        if self._is_auto and is_durable:
+          self._plan = _library.plan(self._handle, {"step": step, "nodes": self._nodes,
+                                                    "stepSeconds": self._step_seconds})
+          self._planned_at = step
+    self._last_call = step, time.monotonic()
+    return is_due
+
+  def _due(self, step):
+    """Whether the step is to be saved durably, and whether at all."""
+    if not self._is_auto:
+      is_durable = self._is_durable and step % self.every == 0
+      return is_durable, is_durable or (self.memory_every > 0 and step % self.memory_every == 0)
+    if self._last_call and step > self._last_call[0]:
+      took = (time.monotonic() - self._last_call[1]) / (step - self._last_call[0])
+      self._step_seconds += (took - self._step_seconds) * (0.2 if self._step_seconds else 1)
+    if self._plan is None or step >= self._plan["next"]:
+      return True, True
+    return False, self.memory_every > 0 and (step - self._planned_at) % self._plan["memory"] == 0
 
   def prepare(self, state):
     """Makes the buffers, so that the first save stalls no longer than the others."""

@@ -57,6 +57,7 @@ def _load():
   for name, arguments in {
       "open": [text, ctypes.POINTER(pointer)], "save": [pointer, text, pointer],
       "prepare": [pointer, text], "wait": [pointer],
+      "plan": [pointer, text, ctypes.POINTER(text)],
       "newest": [pointer, ctypes.POINTER(ctypes.c_int64)],
       "restore": [pointer, text, pointer, ctypes.POINTER(text)], "close": [pointer]}.items():
     function = getattr(library, "pelton_checkpoint_" + name)
@@ -101,6 +102,12 @@ def open(options):
 
 def save(handle, what, pointers):
   _call("save", handle, _text(what), _addresses(pointers))
+
+
+def plan(handle, what):
+  answer = ctypes.c_char_p()
+  _call("plan", handle, _text(what), ctypes.byref(answer))
+  return json.loads(answer.value)
 
 
 def prepare(handle, what):

@@ -29,4 +29,19 @@ int64_t interval_in_steps(base::Duration interval, base::Duration step) {
   return std::max<int64_t>(1, (interval.ns() + step.ns() / 2) / step.ns());
 }
 
+SavePlan plan_saves(const Measured& measured) {
+  // Until it is known: disks are so much slower than memory.
+  constexpr int64_t kDrainOfStall = 10;
+  const base::Duration mtbf = mean_time_between({.nodes = measured.nodes});
+  const base::Duration drain =
+      measured.drain.ns() > 0 ? measured.drain : measured.stall * kDrainOfStall;
+  SavePlan plan;
+  plan.memory = interval_in_steps(decide_interval({measured.stall, {}}, mtbf), measured.step);
+  plan.durable = interval_in_steps(decide_interval({measured.stall, drain}, mtbf), measured.step);
+  if (!measured.has_durable) plan.durable = plan.memory;
+  if (!measured.has_memory) plan.memory = plan.durable;
+  plan.durable = (plan.durable + plan.memory - 1) / plan.memory * plan.memory;
+  return plan;
+}
+
 }  // namespace pelton::decide::checkpoint

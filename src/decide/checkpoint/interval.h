@@ -36,4 +36,21 @@ base::Duration decide_interval(const SaveCost& cost, base::Duration mean_time_be
 /// The same in steps; at least 1.
 int64_t interval_in_steps(base::Duration interval, base::Duration step);
 
+/// What a rank has measured, and what the job has.
+struct Measured {
+  base::Duration stall;  ///< of one save
+  base::Duration drain;  ///< of one durable save; zero: not known yet
+  base::Duration step;   ///< of training; zero: not known yet
+  double nodes = 1;
+  bool has_memory = false, has_durable = true;
+};
+/// Steps from one save to the next, at least 1; durable is a multiple of memory. A tier that is not
+/// there follows the other. Of the failures of a job that its memory survives, and those that it
+/// does not, no more is known beforehand than the prior: it goes for either.
+struct SavePlan {
+  int64_t memory = 1, durable = 1;
+  bool operator==(const SavePlan&) const = default;
+};
+SavePlan plan_saves(const Measured& measured);
+
 }  // namespace pelton::decide::checkpoint

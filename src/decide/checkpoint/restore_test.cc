@@ -135,5 +135,24 @@ TEST(Interval, IsDalysAndNeverShorterThanTheDrain) {
   EXPECT_EQ(interval_in_steps({}, base::Duration::seconds(3)), 1);
 }
 
+TEST(Interval, BothTiersFollowWhatSavesCostAndDurableOnesAreAmongThoseOfMemory) {
+  Measured measured{.stall = base::Duration::milliseconds(100),
+                    .drain = base::Duration::seconds(20),
+                    .step = base::Duration::seconds(1),
+                    .nodes = 1000,
+                    .has_memory = true};
+  // A failure in 20,571 s: sqrt(2 * 0.1 * 20,571) = 64.
+  EXPECT_EQ(plan_saves(measured), (SavePlan{64, 64}));
+  measured.drain = base::Duration::seconds(100);  // the disk does not keep up
+  EXPECT_EQ(plan_saves(measured), (SavePlan{64, 128}));
+  measured.has_memory = false;
+  EXPECT_EQ(plan_saves(measured), (SavePlan{100, 100}));
+  measured.has_memory = true;
+  measured.has_durable = false;
+  EXPECT_EQ(plan_saves(measured), (SavePlan{64, 64}));
+  measured.step = {};
+  EXPECT_EQ(plan_saves(measured), (SavePlan{1, 1})) << "nothing is known yet";
+}
+
 }  // namespace
 }  // namespace pelton::decide::checkpoint
