@@ -8,6 +8,10 @@ One process, one tree of 8 float32 arrays. By turns, in one run on one machine:
            likewise, and numpy.savez with fsync
   restore  into arrays that are there, from the disk (saving leaves nothing in the page cache), beside
            memcpy, and numpy.load (from the page cache)
+  memory   the same of the memory tier, in tmpfs with small pages and, where this may mount, with huge
+           ones; a restore opens the checkpoint anew, as a new worker does
+  crash    SIGKILL of a worker that has saved to memory, until a worker forked after it has restored,
+           into an arena that their parent made before
 """
 
 import ctypes
@@ -15,6 +19,7 @@ import mmap
 import os
 import pathlib
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -80,6 +85,56 @@ def main():
       for name in state:
         copies[name][:] = file[name]
 
+  memories = {"small pages": tempfile.mkdtemp(dir="/dev/shm", prefix="pelton-bench-")}
+  huge = tempfile.mkdtemp()
+  if subprocess.run(["mount", "-t", "tmpfs", "-o", f"huge=within_size,size={total * 3}", "tmpfs", huge],
+                    capture_output=True, check=False).returncode == 0:
+    memories["huge pages"] = huge
+
+  def in_memory(pages):
+    """Saves and restores with another process's eyes."""
+    memory = memories[pages]
+    attempt = {"memory": memory, "job": "bench", "rank": 0, "world_size": 1}
+    with checkpoint.Checkpointer(**attempt) as saver:
+      saver.prepare(state)
+      timed("memcpy, third", copy)
+      timed(f"memory, {pages}: stall", lambda: saver.save(1, state))
+    timed("memcpy, fourth", copy)
+    with checkpoint.Checkpointer(**attempt) as reader:
+      timed(f"memory, {pages}: restore", lambda: reader.restore(target))
+      assert reader.restored["bytes"]["memory"] >= total
+
+  arena = mmap.mmap(-1, total)  # shared with children
+  arena_state = {f"a{i}": np.frombuffer(arena, np.float32, total // 32, i * (total // 8))
+                 for i in range(8)}
+  for array in arena_state.values():
+    array.fill(1)
+
+  def crash(memory):
+    attempt = {"memory": memory, "job": "crash", "rank": 0, "world_size": 1}
+    ends = os.pipe()
+    saver = os.fork()
+    if saver == 0:
+      worker = checkpoint.Checkpointer(**attempt)
+      worker.save(1, state)
+      os.write(ends[1], b"saved")
+      signal.pause()
+    os.read(ends[0], 5)
+    begin = time.perf_counter()
+    os.kill(saver, signal.SIGKILL)
+    os.waitpid(saver, 0)
+    successor = os.fork()
+    if successor == 0:
+      with checkpoint.Checkpointer(**attempt) as worker:
+        worker.restore(arena_state)
+      os.write(ends[1], b"there")
+      os._exit(0)
+    os.read(ends[0], 5)
+    rows.setdefault("crash, to the state restored", []).append(time.perf_counter() - begin)
+    os.waitpid(successor, 0)
+    for end in ends:
+      os.close(end)
+
   directory = tempfile.mkdtemp(dir=ROOT / "build")
   try:
     checkpointer = checkpoint.Checkpointer(os.path.join(directory, "ours"))
@@ -97,18 +152,34 @@ def main():
       timed("numpy.load", lambda: load(directory))
     assert all((target[name] == state[name]).all() for name in state)
     checkpointer.close()
+    for pages, memory in memories.items():
+      for _ in range(TRIALS):
+        in_memory(pages)
+      shutil.rmtree(memory + "/checkpoint")
+    for _ in range(TRIALS):
+      crash(list(memories.values())[-1])
+    assert all((arena_state[name] == state[name]).all() for name in state)
   finally:
     shutil.rmtree(directory)
+    shutil.rmtree(memories["small pages"])
+    if "huge pages" in memories:
+      subprocess.run(["umount", huge], check=True)
+    os.rmdir(huge)
 
   print(f"{MIB} MiB, {TRIALS} trials\n\n| | median ms | p95 ms | GB/s | ratio |\n|---|---:|---:|---:|---|")
   beside = {"save: stall": "memcpy", "save: durable": "O_DIRECT limit", "restore": "memcpy again",
             "numpy.savez, fsync": "O_DIRECT limit", "numpy.load": "memcpy again"}
+  for pages in memories:
+    beside[f"memory, {pages}: stall"] = "memcpy, third"
+    beside[f"memory, {pages}: restore"] = "memcpy, fourth"
   for name, times in rows.items():
     median = statistics.median(times)
     ratio = ""
     if peer := beside.get(name):
       # Of the same minute: trial by trial.
-      ratio = statistics.median(p / t for p, t in zip(rows[peer], times))
+      # The peer's later trials are those of huge pages.
+      beside_it = rows[peer][-len(times):] if "huge" in name else rows[peer]
+      ratio = statistics.median(p / t for p, t in zip(beside_it, times))
       ratio = f"{ratio:.2f} of {peer}"
     print(f"| {name} | {median * 1e3:.1f} | {sorted(times)[int(len(times) * 0.95) - 1] * 1e3:.1f} "
           f"| {total / median / 1e9:.2f} | {ratio} |")
@@ -118,6 +189,7 @@ if __name__ == "__main__":
   if sys.argv[1:] == ["measure"]:
     main()
   else:
-    subprocess.run(["ninja", "-C", ROOT / "build/release", "pelton_checkpoint_abi"], check=True,
-                   stdout=subprocess.DEVNULL)
+    if "PELTON_CHECKPOINT_LIBRARY" not in os.environ:
+      subprocess.run(["ninja", "-C", ROOT / "build/release", "pelton_checkpoint_abi"], check=True,
+                     stdout=subprocess.DEVNULL)
     sys.exit(subprocess.run([PYTHON, "-B", __file__, "measure"]).returncode)
