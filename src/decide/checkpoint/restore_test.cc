@@ -71,7 +71,7 @@ TEST(Completeness, NeedsEveryWriterOnceAndOnePlan) {
   EXPECT_TRUE(check_complete({manifest(1, 2), manifest(0, 2)}).ok());
   EXPECT_THAT(check_complete({manifest(0, 2)}).message(), HasSubstr("of 2 writers 1"));
   EXPECT_FALSE(check_complete({manifest(0, 2), manifest(0, 2)}).ok());
-  EXPECT_FALSE(check_complete({}).ok());
+  EXPECT_FALSE(check_complete(std::vector<Manifest>{}).ok());
   Manifest other = manifest(1, 2);
   other.step = 21;
   EXPECT_THAT(check_complete({manifest(0, 2), other}).message(),
