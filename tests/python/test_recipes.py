@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The recipes under `pelton run`: a rank that is killed at a random step changes no bit of the result.
+"""The recipes under `pelton run`: a rank that is killed at a random step changes no bit of the result,
+and where a recipe can go on with more or fewer ranks, these see the same losses.
 
     test_recipes.py NAME…    recipes of this interpreter's environment; PELTON names the executable
 """
@@ -20,17 +21,18 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECIPES = ROOT / "examples/recipes"
 STEPS, EVERY = 12, 3
 RANKS = {"jax-fsdp": 4}  # of others: 2
+RESIZED = {"jax-fsdp": 3, "torch-fsdp": 3}
 GIVE_UP_SECONDS = 280
 
 
 class Job:
   """A recipe under `pelton run`, and what it prints."""
 
-  def __init__(self, recipe, directory, errors, ranks):
+  def __init__(self, recipe, directory, errors, ranks, steps=STEPS):
     self.errors = open(errors, "w+b")  # pylint: disable=consider-using-with
     self.process = subprocess.Popen(
         [os.environ["PELTON"], "run", "--standalone", f"--nproc-per-node={ranks}", "--max-restarts=3",
-         "--", sys.executable, "-W", "ignore", str(RECIPES / recipe / "train.py"), f"--steps={STEPS}",
+         "--", sys.executable, "-W", "ignore", str(RECIPES / recipe / "train.py"), f"--steps={steps}",
          f"--checkpoint-every={EVERY}", f"--checkpoint-dir={directory}"],
         stdout=subprocess.PIPE, stderr=self.errors, bufsize=0)
     self.ranks, self.text, self.end = ranks, "", time.monotonic() + GIVE_UP_SECONDS
@@ -51,11 +53,15 @@ class Job:
 
   def finish(self):
     """Returns the parameters' hash, which all ranks have to agree about."""
-    self.wait_for(r"(?s)" + r".*parameters_sha256=\w{64}\n" * self.ranks)
-    hashes = re.findall(r"parameters_sha256=(\w{64})\n", self.text)
+    one = r"parameters_sha256=([0-9a-f]{64})"  # not to the end of the line: lines of ranks may mix
+    self.wait_for("(?s)" + f".*{one}" * self.ranks)
+    hashes = re.findall(one, self.text)
     assert self.process.wait(60) == 0, self.said()
     assert len(set(hashes)) == 1, self.text
     return hashes[0]
+
+  def losses(self):
+    return {int(step): float(loss) for step, loss in re.findall(r"step=(\d+) loss=([\d.]+)", self.text)}
 
   def close(self):
     if self.process.poll() is None:
@@ -68,8 +74,9 @@ class Job:
 class Recipe(unittest.TestCase):
   name = ""
 
-  def run_job(self, directory):
-    job = Job(self.name, self.here / directory, self.here / f"{directory}.err", self.ranks)
+  def run_job(self, directory, **more):
+    job = Job(self.name, self.here / directory, self.here / f"{directory}.err",
+              **{"ranks": self.ranks, **more})
     self.addCleanup(job.close)
     return job
 
@@ -81,7 +88,8 @@ class Recipe(unittest.TestCase):
     seed = random.randrange(1000)
     chance = random.Random(seed)
     print(f"{self.name}: seed {seed}", flush=True)
-    whole = self.run_job("whole").finish()
+    undisturbed = self.run_job("whole")
+    whole = undisturbed.finish()
     job = self.run_job("killed")
     rank, step = chance.randrange(self.ranks), chance.randrange(EVERY + 2, STEPS - 1)
     job.wait_for(rf"step={step} ")
@@ -92,6 +100,14 @@ class Recipe(unittest.TestCase):
     self.assertEqual(begun[0], 0)
     self.assertGreaterEqual(begun[-1], EVERY, "it did not go on from a checkpoint")
     self.assertEqual(len(begun), 2, job.text)
+    if self.name in RESIZED:
+      self.run_job("resized", steps=2 * EVERY).finish()
+      job = self.run_job("resized", ranks=RESIZED[self.name])
+      job.finish()
+      losses = job.losses()
+      self.assertEqual(sorted(losses), list(range(2 * EVERY + 1, STEPS + 1)), job.text)
+      for step, loss in losses.items():
+        self.assertAlmostEqual(loss, undisturbed.losses()[step], delta=1e-3 * loss, msg=f"step {step}")
 
 
 if __name__ == "__main__":
