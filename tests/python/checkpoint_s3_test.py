@@ -98,7 +98,7 @@ class KilledJobs(Case):
   def test_nothing_wrong_is_loaded_and_nothing_is_left_behind(self):
     random.seed(6)
     newest = 0
-    for generation, (ranks, commits) in enumerate([(2, 2), (3, 0), (1, 2), (2, 0), (2, 1)], start=1):
+    for generation, (ranks, commits) in enumerate([(2, 2), (3, 0), (1, 1), (2, 0)], start=1):
       restored, seen = self.attempt(generation, ranks, commits)
       self.assertGreaterEqual(restored, newest, "a committed step was lost")
       newest = max(restored, seen)
@@ -157,7 +157,7 @@ class OneProcess(Case):
         ({"PELTON_STORE_PATIENCE": "1", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, self.url,
          checkpoint.Failed, "got no answer.*AWS_ENDPOINT_URL is right")]:
       with self.subTest(text):
-        self.use(**server.environment(), AWS_REGION="us-east-1", **{})
+        self.use(**server.environment(), AWS_REGION="us-east-1")
         self.use(**environment)
         with self.assertRaisesRegex(error, text):
           checkpoint.Checkpointer(url, job="job")
@@ -168,13 +168,12 @@ class Faults(Case):
   def test_answers_that_fail_hang_or_are_lost_change_nothing(self):
     proxy = self.through_proxy()
     rng = random.Random(7)
-    hangs = iter(["hang", "hang"])
+    hangs = iter(["hang"])
 
     def fault(method, path, headers):
       if rng.random() < 0.02:
         return next(hangs, None)
       if rng.random() < 0.3:
-        # The answer to a retry is not given: what came of the first is what counts.
         return rng.choice([500, 503, "cut", "lost", "half"])
 
     proxy.fault = fault
@@ -182,8 +181,8 @@ class Faults(Case):
       with self.open(generation) as checkpointer:
         found = checkpointer.restore(state_of(0))
         if generation == 2:
-          self.assertTrue(same(found[0], state_of(3)))
-        for step in range(3 * generation - 2, 3 * generation + 1):
+          self.assertTrue(same(found[0], state_of(2)))
+        for step in range(2 * generation - 1, 2 * generation + 1):
           self.save(checkpointer, step)
         self.assertEqual(checkpointer.newest(), step)
     faults = {fault for _, _, fault in proxy.seen}
@@ -213,7 +212,6 @@ class Faults(Case):
     with self.open() as checkpointer:
       checkpointer.prepare(state_of(0))
       proxy.fault = lambda *_: "hang"
-      begin = time.monotonic()
       states = [state_of(1), state_of(2)]
       begin = time.monotonic()
       for step, state in enumerate(states, start=1):
