@@ -65,6 +65,8 @@ FollowerActions Follower::on_generation(const Generation& generation, bool is_la
         generation.phase == Generation::Phase::Running) {
       return {};
     }
+    // What has been begun is not put in question again.
+    if (!generation_->is_restore_open && generation.is_restore_open) return {};
   } else {
     refusal_.reset();
     if (!ordered_) is_grace_over_ = false;
@@ -141,7 +143,7 @@ FollowerActions Follower::go_on(base::Instant now) {
     return actions;
   }
   forget_older(actions);
-  if (is_running_generation()) start_what_is_missing(actions, now);
+  if (is_running_generation() && !generation_->is_restore_open) start_what_is_missing(actions, now);
   return actions;
 }
 
@@ -293,6 +295,16 @@ WorkerReport Follower::report_of(const WorkerId& id, const Worker& worker,
   return report;
 }
 
+int64_t Follower::quiet_before() const {
+  const int64_t present = generation_ ? generation_->number : 0;
+  int64_t oldest = present + 1;  // nobody is there, and nobody of this generation will be again
+  const bool is_to_begin = is_running_generation();
+  for (const auto& [id, worker] : workers_) {
+    if (is_there(worker)) oldest = std::min(oldest, id.generation);
+  }
+  return is_to_begin ? std::min(oldest, present) : oldest;
+}
+
 PodReport Follower::report() const {
   PodReport report;
   report.ranks = settings_.ranks;
@@ -304,6 +316,7 @@ PodReport Follower::report() const {
     if (!is_member() || id.generation != generation_->number || id.rank == kCoordinator) continue;
     report.workers.push_back(report_of(id, worker, failure));
   }
+  report.quiet_before = quiet_before();
   if (is_member() || is_any_there) report.stage = PodReport::Stage::Running;
   if (!is_member()) return report;
   if (refusal_) {

@@ -106,6 +106,7 @@ class Follower {
   std::optional<int> exit_code() const;
   bool is_member() const;
   bool is_running_generation() const;
+  int64_t quiet_before() const;  ///< PodReport::quiet_before
   bool may_run(const WorkerId& id) const;
   bool is_there(const Worker& worker) const { return worker.state != State::Ended; }
   /// The first worker of this generation that failed by itself.

@@ -100,6 +100,36 @@ TEST_F(AloneTest, WhereAnotherFollowsTheOthersAreKilledAtOnce) {
   EXPECT_EQ(end(0, killed(9)), (Actions{forget(1, 0), forget(1, 1), start(2, 0), start(2, 1)}));
 }
 
+TEST_F(AloneTest, WhatIsRestoredIsDecidedAfterTheOldHaveEndedAndBeforeAnybodyIsStarted) {
+  begin(false);
+  EXPECT_EQ(follower_.report().quiet_before, 1);
+  Generation next = generation(2, {{"me", 2}, {"other", 2}});
+  next.is_restore_open = true;
+  EXPECT_EQ(follower_.on_generation(next, false, kNow),
+            (Actions{signal(1, 0, 9), signal(1, 1, 9)}));
+  EXPECT_EQ(end(0, killed(9)), Actions{});
+  EXPECT_EQ(follower_.report().quiet_before, 1) << "rank 1 may still be saving";
+  EXPECT_EQ(end(1, killed(9)), (Actions{forget(1, 0), forget(1, 1)}));
+  EXPECT_EQ(follower_.report().quiet_before, 2);
+  EXPECT_EQ(follower_.report().generation, 2);
+  EXPECT_EQ(follower_.on_generation(next, false, kNow), Actions{}) << "told again";
+  Generation closed = next;
+  closed.is_restore_open = false;
+  closed.restore = decide::checkpoint::MemoryVersion{1, 40};
+  EXPECT_EQ(follower_.on_generation(closed, false, kNow), (Actions{start(2, 0), start(2, 1)}));
+  EXPECT_EQ(follower_.on_generation(next, false, kNow), Actions{}) << "late: it has begun";
+  EXPECT_EQ(follower_.generation()->restore, closed.restore);
+}
+
+TEST_F(AloneTest, WhoHasStoppedIsQuietForTheNextGenerationToo) {
+  begin(false);
+  end(1, exited(3));
+  EXPECT_EQ(follower_.report().quiet_before, 1);
+  end(0, killed(9));
+  EXPECT_EQ(follower_.report().stage, PodReport::Stage::Stopped);
+  EXPECT_EQ(follower_.report().quiet_before, 2);
+}
+
 TEST_F(AloneTest, ASignalToEndIsPassedOnAndIsTheResult) {
   begin(false);
   EXPECT_EQ(follower_.on_signal(15, kNow), (Actions{signal(1, 0, 15), kAlarm, signal(1, 1, 15)}));

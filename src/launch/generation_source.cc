@@ -57,6 +57,8 @@ void LocalSource::report(const PodReport& report) {
     ++next.number;
     next.began = world_.clock.now();
     next.reason = "RestartInPlace";
+    // What was found damaged has been taken away by who found it.
+    next.restore = decide::checkpoint::newest_complete({report.held}, {});
   } else {
     return;
   }

@@ -133,7 +133,14 @@ Place place_in(const GroupPlan& plan, int64_t generation, int master_port) {
           .local_world_size = plan.local_world_size,
           .world_size = plan.world_size(),
           .master_addr = plan.master_addr,
-          .master_port = master_port};
+          .master_port = master_port,
+          .restore = ""};
+}
+
+std::string restore_of(const decide::recovery::Generation& generation) {
+  if (!generation.restore) return "";
+  return std::to_string(generation.restore->generation) + ":" +
+         std::to_string(generation.restore->step);
 }
 
 Place place_in(const GroupPlan& plan, const decide::recovery::Generation& generation,
@@ -148,7 +155,8 @@ Place place_in(const GroupPlan& plan, const decide::recovery::Generation& genera
           .local_world_size = generation.members[index].ranks,
           .world_size = generation.world_size(),
           .master_addr = generation.members[0].address,
-          .master_port = generation.port_from(base_port)};
+          .master_port = generation.port_from(base_port),
+          .restore = restore_of(generation)};
 }
 
 Environment worker_environment(const GroupPlan& plan, const Place& place, int local_rank,
@@ -183,6 +191,7 @@ Environment worker_environment(const GroupPlan& plan, const Place& place, int lo
       {"PELTON_GENERATION", std::to_string(place.generation)},
       {"PELTON_HEARTBEAT", page},
       {"PELTON_JOB_UID", place.job_uid},
+      {"PELTON_RESTORE", place.restore},
   };
   if (place.has_coordinator) env["PELTON_COORDINATOR"] = env["JAX_COORDINATOR_ADDRESS"];
   if (plan.limit_threads) env["OMP_NUM_THREADS"] = "1";

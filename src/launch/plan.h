@@ -61,11 +61,14 @@ struct Place {
   int world_size = 1;
   std::string master_addr;
   int master_port = 0;
+  std::string restore;           ///< "GENERATION:STEP" in the nodes' memory; empty: none
   bool has_coordinator = false;  ///< a sidecar serves the rendezvous: no rank has to
   int attempt() const { return static_cast<int>(generation - 1); }
 };
 /// Where the plan alone says it: no controller gives this pod a place.
 Place place_in(const GroupPlan& plan, int64_t generation, int master_port);
+/// What PELTON_RESTORE says of it: "3:20", or nothing.
+std::string restore_of(const decide::recovery::Generation& generation);
 /// As member `index` of a generation.
 Place place_in(const GroupPlan& plan, const decide::recovery::Generation& generation, size_t index);
 

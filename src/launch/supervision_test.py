@@ -29,7 +29,8 @@ page[32:40] = struct.pack("<Q", 1)
 d, g, r = os.environ["TEST_DIR"], os.environ["PELTON_GENERATION"], os.environ["RANK"]
 parked = "park" if getattr(sys, "forked_from_park", False) else "plain"
 with open(d + "/log", "a") as log:
-    log.write(f"{g} {r} {os.getpid()} {os.environ['WORLD_SIZE']} {parked}\\n")
+    log.write(f"{g} {r} {os.getpid()} {os.environ['WORLD_SIZE']} {parked} "
+              f"{os.environ['PELTON_RESTORE'] or '-'}\\n")
 while True:
     time.sleep(0.01)
     if os.path.exists(f"{d}/raise-{g}-{r}"):
@@ -137,13 +138,16 @@ class Agent:
       except OSError:
         pass
 
-  def tell(self, number, *members, phase="Running"):
+  def tell(self, number, *members, phase="Running", **more):
     self.newest = json.dumps({"generation": {
-        "number": number, "jobUID": "job", "phase": phase,
+        "number": number, "jobUID": "job", "phase": phase, **more,
         "members": [{"podUID": uid, "ranks": ranks, "address": "127.0.0.1"}
                     for uid, ranks in members]}}).encode() + b"\n"
-    for client in self.clients:
-      client.sendall(self.newest)
+    for client in list(self.clients):
+      try:
+        client.sendall(self.newest)
+      except OSError:
+        self.clients.remove(client)  # of a supervisor that was killed
 
   def wait(self, stage, generation):
     def newest():
@@ -306,12 +310,63 @@ class Supervision(unittest.TestCase):
     self.errors.seek(0)
     self.assertIn("workers are started anew", self.errors.read())
 
+  # ---- what the node's memory holds ----
+
+  def hold(self, step, generation, writer, writers):
+    """A part in the memory of the node, as far as its supervisor reads it."""
+    directory = self.directory / f"memory/checkpoint/step-{step:012d}-g{generation}"
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / f"w{writer:05d}.manifest").write_text(json.dumps(
+        {"format": "pelton-checkpoint", "version": 1, "job": "job", "step": step, "epoch": 1,
+         "writer": writer, "writers": writers, "plan": "x"}, separators=(",", ":"), sort_keys=True) + "\n")
+
+  def restores(self, generation):
+    return {line[5] for line in self.lines if line[0] == str(generation)}
+
+  def test_workers_restore_the_newest_step_that_memory_holds_whole(self):
+    self.start("--nproc-per-node=2", "--max-restarts=9", "--no-park", PELTON_JOB_UID="job",
+               PELTON_MEMORY_DIR=str(self.directory / "memory"))
+    pids = self.wait_workers(1, range(2))
+    self.assertEqual(self.restores(1), {"-"})
+    for writer in (0, 1):
+      self.hold(10, 1, writer, 2)
+    self.hold(20, 1, 1, 2)  # rank 0 had not come so far
+    os.kill(pids[0], signal.SIGKILL)
+    pids = self.wait_workers(2, range(2))
+    self.assertEqual(self.restores(2), {"1:10"})
+    self.hold(20, 1, 0, 2)
+    os.kill(pids[0], signal.SIGKILL)
+    self.wait_workers(3, range(2))
+    self.assertEqual(self.restores(3), {"1:20"})
+    self.finish(3)
+
+  def test_no_worker_starts_before_the_step_to_restore_is_decided(self):
+    self.start_with_agent(PELTON_MEMORY_DIR=str(self.directory / "memory"))
+    self.agent.tell(1, ("me", 2))
+    self.wait_workers(1, (0, 1))
+    for writer in (0, 1):
+      self.hold(10, 1, writer, 2)
+    wait_for(lambda: self.agent.reports[-1].get("held"), "that it holds something")
+    self.agent.tell(2, ("me", 2), restoreOpen=True)
+    report = wait_for(lambda: next((r for r in self.agent.reports if r["generation"] == 2
+                                    and r["quietBefore"] == 2), None), "what it holds")
+    self.assertEqual(report["held"], [{"generation": 1, "step": 10, "writers": 2, "parts": [0, 1]}])
+    os.kill(self.init_list()["supervisor"], signal.SIGKILL)  # its successor waits too
+    self.agent.wait("Running", 2)
+    self.assertEqual(self.workers(2), {})
+    self.agent.tell(2, ("me", 2), restore={"generation": 1, "step": 10})
+    self.wait_workers(2, (0, 1))
+    self.assertEqual(self.restores(2), {"1:10"})
+    self.agent.tell(2, ("me", 2), phase="Finished")
+    self.assertEqual(self.process.wait(GIVE_UP_SECONDS), 0)
+    self.check_each_started_once()
+
   # ---- with an agent ----
 
-  def start_with_agent(self):
+  def start_with_agent(self, **variables):
     self.agent = Agent(str(self.directory / "agent.sock"))
     self.start("--nproc-per-node=2", "--no-park", PELTON_AGENT_SOCKET=self.agent.path,
-               PELTON_POD_UID="me")
+               PELTON_POD_UID="me", **variables)
 
   def test_generations_of_an_agent_are_followed(self):
     self.start_with_agent()

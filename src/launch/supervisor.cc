@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "checkpoint/held.h"
 #include "launch/python_package.h"
 
 namespace pelton::launch {
@@ -19,12 +20,13 @@ constexpr base::Duration kConnectTimeout = base::Duration::seconds(10);
 constexpr base::Duration kPoll = base::Duration::milliseconds(100);
 /// Progress alone is told no more often than this; whatever changes otherwise is told at once.
 constexpr base::Duration kTellProgress = base::Duration::seconds(2);
-/// A parked parent competes with the workers' own start: it begins when they step, or so long after
-/// the first generation, however short-lived each is.
+/// A parked parent competes with the workers' own start: it begins when they step, or by then.
 constexpr base::Duration kParkAfter = base::Duration::seconds(10);
 /// A fork takes milliseconds. A parent that does not answer for so long is ended.
 constexpr base::Duration kForkTimeout = base::Duration::seconds(5);
 constexpr base::Duration kSweepAgain = base::Duration::milliseconds(5);
+/// More than the memory tier keeps, and what is left of an older generation.
+constexpr size_t kHeldVersions = 4;
 constexpr std::string_view kCoordinatorName = "coordinator";
 constexpr const char* kPythonPath = "PYTHONPATH";
 
@@ -107,6 +109,8 @@ ParkedParent::Settings park_settings(const SupervisorSettings& settings) {
 /// What of a report is told at once when it changes.
 PodReport shape_of(PodReport report) {
   report.phase_seconds.clear();
+  if (!report.held.empty()) report.held.resize(1, {});
+  for (auto& holding : report.held) holding = {};
   report.last_step = -1;
   report.first_step_at = report.last_step_at = base::Instant();
   for (auto& worker : report.workers) {
@@ -198,7 +202,7 @@ void Supervisor::on_list(const InitState& state) {
   is_restored_ = true;
   restore(state);
   source_->start([this](const Generation& generation, bool is_last) {
-    if (!follower_.generation()) first_generation_at_ = world_.clock.elapsed();
+    generation_at_ = world_.clock.elapsed();
     follower_.offer_coordinator(park_.has_jax());
     act(follower_.on_generation(generation, is_last, world_.clock.now()));
     report();
@@ -324,6 +328,7 @@ Place Supervisor::place() const {
   }
   Place place = place_in(settings_.plan, generation ? generation->number : 1, 0);
   if (!generation) return place;
+  place.restore = restore_of(*generation);
   if (settings_.environment.contains("PELTON_JOB_UID")) {
     place.job_uid = generation->job_uid;
   } else if (settings_.plan.nnodes == 1) {  // other nodes would have other ids
@@ -449,7 +454,7 @@ void Supervisor::start_park_if_time() {
   const std::vector<WorkerId> running = follower_.running();
   const bool is_time = running.empty() ||  // a spare, or between two generations
                        pages_.do_all_step(running) ||
-                       world_.clock.elapsed() - first_generation_at_ > kParkAfter;
+                       world_.clock.elapsed() - generation_at_ > kParkAfter;
   if (!is_time) return;
   if (const std::optional<SpawnOrder> order = park_.start()) send(to_json(*order));
 }
@@ -468,11 +473,25 @@ void Supervisor::poll() {
   poll_.start(kPoll, [this] { poll(); });
 }
 
+/// Anew where workers have ended since, for what is decided by; else now and then.
+void Supervisor::read_memory(PodReport& report) {
+  const auto memory = settings_.environment.find("PELTON_MEMORY_DIR");
+  if (memory == settings_.environment.end() || memory->second.empty()) return;
+  const base::Duration now = world_.clock.elapsed();
+  if (report.quiet_before != held_before_ || now - held_at_ >= kTellProgress) {
+    held_ = checkpoint::read_held(world_.files, memory->second, kHeldVersions);
+    held_before_ = report.quiet_before;
+    held_at_ = now;
+  }
+  report.held = held_;
+}
+
 void Supervisor::report() {
   if (!is_restored_) return;
   PodReport report = follower_.report();
   pages_.complete(report);
   report.parked = park_.is_ready();
+  read_memory(report);
   PodReport shape = shape_of(report);
   const base::Duration now = world_.clock.elapsed();
   const bool is_news = !has_told_ || shape != shape_;

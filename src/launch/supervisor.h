@@ -68,6 +68,7 @@ class Supervisor {
 
   void poll();
   void report();
+  void read_memory(decide::recovery::PodReport& report);
 
   world::World& world_;
   SupervisorSettings settings_;
@@ -82,12 +83,15 @@ class Supervisor {
   std::map<std::string, std::pair<int, uint64_t>> pids_;  ///< by key, with start_ticks
   std::set<std::string> forking_;  ///< asked of the parked parent, not answered yet
   std::set<WorkerId> not_forked_;  ///< what the parked parent could not: to be started anew
-  base::Duration first_generation_at_;  ///< when we began to follow the first one
+  base::Duration generation_at_;   ///< when we began to follow this generation
   world::Timer grace_, poll_, forks_, sweep_;
   decide::recovery::PodReport told_;  ///< the last report, and its shape: see report()
   decide::recovery::PodReport shape_;
   base::Duration told_at_;
   bool has_told_ = false;
+  std::vector<decide::checkpoint::Holding> held_;  ///< as it was read last
+  int64_t held_before_ = -1;                       ///< PodReport::quiet_before then
+  base::Duration held_at_;
   std::function<void()> on_done_;
 };
 

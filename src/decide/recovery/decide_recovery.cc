@@ -10,6 +10,7 @@
 #include "decide/recovery/evidence.h"
 #include "decide/recovery/ladder.h"
 #include "decide/recovery/membership.h"
+#include "decide/recovery/restore_choice.h"
 
 namespace pelton::decide::recovery {
 namespace {
@@ -74,6 +75,7 @@ class Pass {
     if (generation_.number > 0 && generation_.phase == Phase::Running) {
       if (evidence_.all_succeeded) return finish();
       if (!evidence_.failures.empty()) return on_failure();
+      if (generation_.is_restore_open && close_restore()) return;
       if (on_notice()) return;
       return on_calm();
     }
@@ -98,6 +100,7 @@ class Pass {
     for (const PodFacts& pod : observed_.pods) number = std::max(number, pod.report.generation);
     record.generation = {number + 1,  record.uid, step.phase, std::move(step.members),
                          step.reason, now_};
+    if (step.phase == Phase::Running) choose_restore(evidence_, record);
     record.attempt = observed_.attempt;
     record.full_world_size = worlds_.full();
     record.last = {step.rung, std::move(step.reason), now_, std::move(step.alternatives)};
@@ -106,6 +109,14 @@ class Pass {
       return !evidence_.pods.contains(each.pod_uid) &&
              each.at + observed_.policy.budget.window < now_;
     });
+  }
+
+  /// Whether it could be: the same generation, which its members may begin now.
+  bool close_restore() {
+    const std::string missing = settle_restore(evidence_, out_.record);
+    if (missing.empty()) return true;
+    out_.waits_for = "what the memory of their nodes holds is not known of " + missing;
+    return false;
   }
 
   /// The present generation, as its members have told it.
@@ -120,6 +131,7 @@ class Pass {
     past.full_world_size = observed_.record.full_world_size;
     past.reason = generation_.reason;
     past.failure = failure;
+    past.restore = generation_.restore;
     double slowest = -1;
     for (const Member& member : generation_.members) {
       const auto pod = evidence_.pods.find(member.pod_uid);
@@ -226,6 +238,8 @@ class Pass {
   /// How often in a row this has ended a generation, now included, and by what it has been met.
   int find_streak(const Failure& failure, std::set<Rung>& tried) const {
     int streak = 1;
+    // That version is not taken again, so that the next attempt is another one.
+    if (failure.cause == kDamaged && generation_.restore) return streak;
     Failure last = failure;
     Rung rung = observed_.record.last.rung;
     bool made_progress = past({}).last_step >= 0;

@@ -31,6 +31,9 @@ bool is_unreachable(const Observed& observed, const std::string& node);
 /// The same failure again: of the same cause, at the same step, or of the same rank before any step
 /// of its generation was finished.
 bool is_same_failure(const PastGeneration& past, const Failure& failure, bool made_progress);
+/// A rank's exception (pelton.checkpoint.Damaged): what its generation was to restore is not what
+/// was saved.
+inline constexpr const char* kDamaged = "Damaged";
 /// Whether the cause speaks against the node, not against the program.
 bool blames_node(const std::string& cause);
 

@@ -95,6 +95,10 @@ Json to_json(const PastGeneration& past) {
   for (const auto& [phase, seconds] : past.phase_seconds) {
     json.child("phaseSeconds").set(phase, seconds);
   }
+  if (past.restore) {
+    json.set("restore", Json::object({{"generation", past.restore->generation},
+                                      {"step", past.restore->step}}));
+  }
   return json;
 }
 
@@ -131,6 +135,9 @@ PastGeneration past_of(const Json& json) {
   for (const Json::Member& phase : json["phaseSeconds"].members()) {
     past.phase_seconds[phase.name] = phase.value.as_double();
   }
+  if (const Json& restore = json["restore"]; restore.is_object()) {
+    past.restore = {restore["generation"].as_int(), restore["step"].as_int()};
+  }
   return past;
 }
 
@@ -154,6 +161,7 @@ void fold(PastGeneration& into, const PastGeneration& next) {
   into.number = next.number;
   into.ended = next.ended;
   into.failure = next.failure;
+  into.restore = next.restore;
   into.world_size = std::min(into.world_size, next.world_size);
   into.last_step = std::max(into.last_step, next.last_step);
   into.last_step_at = std::max(into.last_step_at, next.last_step_at);

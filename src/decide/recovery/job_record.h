@@ -3,6 +3,7 @@
 // knows, so that its successor knows as much. Pure; on the wire JSON with the members below.
 #pragma once
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,7 @@ struct PastGeneration {
   int64_t first_step = -1, last_step = -1;
   base::Instant first_step_at, last_step_at;
   std::map<std::string, double> phase_seconds;
+  std::optional<checkpoint::MemoryVersion> restore;  ///< Generation::restore
 };
 
 /// A pod that is to be deleted, so that its Job makes another. Written before it is done.

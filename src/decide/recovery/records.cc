@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -113,12 +114,45 @@ base::Result<WorkerReport> worker_of(const Json& json, const std::string& field)
   return worker;
 }
 
+Json to_json(const checkpoint::MemoryVersion& version) {
+  return Json::object({{"generation", version.generation}, {"step", version.step}});
+}
+
+base::Result<checkpoint::MemoryVersion> version_of(const Json& json, const std::string& field) {
+  const checkpoint::MemoryVersion version{json["generation"].as_int(-1), json["step"].as_int(-1)};
+  if (version.generation < 0 || version.step < 0) {
+    return base::invalid_argument(field + ": must have a generation and a step, integers from 0");
+  }
+  return version;
+}
+
+Json to_json(const checkpoint::Holding& holding) {
+  Json json = to_json(holding.version);
+  Json::Array parts;
+  for (const int part : holding.parts) parts.push_back(part);
+  json.set("writers", holding.writers);
+  json.set("parts", std::move(parts));
+  return json;
+}
+
+base::Result<checkpoint::Holding> holding_of(const Json& json, const std::string& field) {
+  checkpoint::Holding holding;
+  PELTON_ASSIGN(holding.version, version_of(json, field));
+  PELTON_ASSIGN(holding.writers, count_in(json["writers"], 1, field + ".writers"));
+  for (const Json& each : json["parts"].items()) {
+    PELTON_ASSIGN(const int part, count_in(each, 0, field + ".parts[]"));
+    holding.parts.push_back(part);
+  }
+  return holding;
+}
+
 base::Result<Member> member_of(const Json& json, const std::string& field) {
   Member member;
   member.pod = json["pod"].as_string();
   member.pod_uid = json["podUID"].as_string();
   member.node = json["node"].as_string();
   member.address = json["address"].as_string();
+  member.rack = json["rack"].as_string();
   if (member.pod_uid.empty()) return base::invalid_argument(field + ".podUID: required");
   PELTON_ASSIGN(member.ranks,
                 count_in(json["ranks"].is_null() ? Json(1) : json["ranks"], 1, field + ".ranks"));
@@ -159,6 +193,7 @@ Json to_json(const Generation& generation) {
     put_text(json, "pod", member.pod);
     put_text(json, "node", member.node);
     put_text(json, "address", member.address);
+    put_text(json, "rack", member.rack);
     members.push_back(std::move(json));
   }
   Json json = Json::object({{"number", generation.number},
@@ -167,6 +202,8 @@ Json to_json(const Generation& generation) {
                             {"members", std::move(members)}});
   put_text(json, "reason", generation.reason);
   put_time(json, "began", generation.began);
+  if (generation.restore) json.set("restore", to_json(*generation.restore));
+  if (generation.is_restore_open) json.set("restoreOpen", true);
   return json;
 }
 
@@ -179,6 +216,10 @@ base::Result<Generation> generation_of(const Json& json) {
   generation.reason = json["reason"].as_string();
   PELTON_ASSIGN(generation.phase, value_in(phases(), json["phase"], "phase"));
   PELTON_ASSIGN(generation.began, time_in(json["began"], "began"));
+  if (!json["restore"].is_null()) {
+    PELTON_ASSIGN(generation.restore, version_of(json["restore"], "restore"));
+  }
+  generation.is_restore_open = json["restoreOpen"].as_bool();
   for (size_t i = 0; i < json["members"].size(); ++i) {
     PELTON_ASSIGN(Member member, member_of(json["members"][i], fmt::format("members[{}]", i)));
     if (generation.index_of(member.pod_uid)) {
@@ -216,6 +257,10 @@ Json to_json(const PodReport& report) {
   if (report.last_step >= 0) json.set("lastStep", report.last_step);
   put_time(json, "firstStepAt", report.first_step_at);
   put_time(json, "lastStepAt", report.last_step_at);
+  Json::Array held;
+  for (const checkpoint::Holding& holding : report.held) held.push_back(to_json(holding));
+  if (!held.empty()) json.set("held", std::move(held));
+  if (report.quiet_before > 0) json.set("quietBefore", report.quiet_before);
   return json;
 }
 
@@ -240,6 +285,12 @@ base::Result<PodReport> pod_report_of(const Json& json) {
   for (const Json::Member& phase : json["phaseSeconds"].members()) {
     report.phase_seconds[phase.name] = phase.value.as_double();
   }
+  for (size_t i = 0; i < json["held"].size(); ++i) {
+    PELTON_ASSIGN(checkpoint::Holding holding,
+                  holding_of(json["held"][i], fmt::format("held[{}]", i)));
+    report.held.push_back(std::move(holding));
+  }
+  report.quiet_before = std::max<int64_t>(json["quietBefore"].as_int(0), 0);
   return report;
 }
 

@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "base/status.h"
 #include "base/time.h"
+#include "decide/checkpoint/holding.h"
 
 namespace pelton::decide::recovery {
 
@@ -24,8 +25,9 @@ struct Member {
   std::string pod;      ///< its name
   std::string pod_uid;  ///< a pod of the same name but another uid is another member
   std::string node;
-  std::string address;  ///< where other members reach it: an IP or a name
-  int ranks = 1;        ///< worker processes
+  std::string address;    ///< where other members reach it: an IP or a name
+  int ranks = 1;          ///< worker processes
+  std::string rack = {};  ///< that its node says it is in (kRackLabel); replicas lie in another one
   bool operator==(const Member&) const = default;
 };
 
@@ -44,6 +46,11 @@ struct Generation {
   std::vector<Member> members;  ///< in the order of ranks
   std::string reason;           ///< why it began, for people
   base::Instant began;          ///< when it was decided, on the clock of who decided
+  /// What its ranks restore from the memory of its members' nodes. Absent: what the durable tier
+  /// has.
+  std::optional<checkpoint::MemoryVersion> restore = {};
+  /// `restore` is not decided yet: members end what runs, say what they hold, and start nobody.
+  bool is_restore_open = false;
   bool operator==(const Generation&) const = default;
 
   int world_size() const;
@@ -110,12 +117,18 @@ struct PodReport {
   int64_t last_step = -1;       ///< finished
   base::Instant first_step_at;  ///< when first_step ended
   base::Instant last_step_at;   ///< when last_step ended
+  /// What the memory of the node holds of the job's checkpoints, the newest few versions.
+  std::vector<checkpoint::Holding> held;
+  /// When `held` was read, no worker of a generation before this one ran here any more.
+  int64_t quiet_before = 0;
   bool operator==(const PodReport&) const = default;
 };
 const char* stage_name(PodReport::Stage stage);
 base::Json to_json(const PodReport& report);
 base::Result<PodReport> pod_report_of(const base::Json& json);
 
+/// The label on a node that names its rack.
+inline constexpr const char* kRackLabel = "pelton.dev/rack";
 /// The type of the condition on a pod that carries its PodReport.
 inline constexpr const char* kWorkersCondition = "pelton.dev/Workers";
 /// The label on a JobSet, and on its pods, that names the RecoveryPolicy of its namespace.

@@ -7,6 +7,7 @@
 #include "decide/recovery/records.h"
 
 using pelton::base::Json;
+namespace checkpoint = pelton::decide::checkpoint;
 namespace recovery = pelton::decide::recovery;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -19,6 +20,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (const auto generation = recovery::generation_of(*json); generation.ok()) {
     const auto again = recovery::generation_of(recovery::to_json(*generation));
     if (!again.ok() || recovery::to_json(*again) != recovery::to_json(*generation)) std::abort();
+  }
+  if (const auto author = checkpoint::author_of({reinterpret_cast<const char*>(data), size});
+      author.ok()) {
+    if (author->writer >= author->writers) std::abort();
   }
   return 0;
 }

@@ -13,10 +13,12 @@ Generation a_generation() {
   Generation generation;
   generation.number = 65;
   generation.job_uid = "job";
-  generation.members = {{"a", "uid-a", "node-1", "10.0.0.1", 2},
+  generation.members = {{"a", "uid-a", "node-1", "10.0.0.1", 2, "r1"},
                         {"b", "uid-b", "node-2", "10.0.0.2", 1}};
   generation.reason = "rank 1 was killed";
   generation.began = Instant::from_unix_ns(1'700'000'000'123'456'000);
+  generation.restore = checkpoint::MemoryVersion{64, 1000};
+  generation.is_restore_open = true;
   return generation;
 }
 
@@ -57,6 +59,8 @@ TEST(Records, AReportComesBack) {
   report.last_step = 7;
   report.first_step_at = Instant::from_unix_seconds(10);
   report.last_step_at = Instant::from_unix_seconds(20);
+  report.held = {{{3, 6}, 4, {0, 3}}, {{2, 9}, 4, {0}}};
+  report.quiet_before = 4;
   const base::Result<PodReport> back = pod_report_of(to_json(report));
   ASSERT_TRUE(back.ok()) << back.error().message();
   EXPECT_EQ(*back, report);
@@ -86,6 +90,10 @@ TEST(Records, WhatIsWrongIsNamed) {
   json = Json::object(
       {{"number", 1}, {"phase", "Running"}, {"members", Json::array({Json::object()})}});
   EXPECT_EQ(says(json), "members[0].podUID: required");
+  json = to_json(a_generation());
+  json.set("restore", Json::object({{"generation", 1}, {"step", -1}}));
+  EXPECT_EQ(says(json), "restore: must have a generation and a step, integers from 0");
+  json = to_json(a_generation());
   json.set("members", Json::array({Json::object({{"podUID", "a"}, {"ranks", 0}})}));
   EXPECT_EQ(says(json), "members[0].ranks: must be an integer from 1 to 1000000");
 }
