@@ -82,6 +82,7 @@ struct pelton_checkpointer {
 
   Manifest like;  ///< job, run, generation, epoch, writer, writers
   size_t keep = 2;
+  bool is_store = false;                ///< the durable tier is an object store
   bool is_one_node = true;              ///< all ranks share the memory tier's directory
   std::optional<Areas::Version> named;  ///< what the job's generation restores
   pelton::os::OsSharedMemory shared_memory;
@@ -108,7 +109,7 @@ using pelton::base::Status;
 /// From here on nobody wants to go back to what an older generation saved: each rank has saved that
 /// often, and so has restored and come into step with the others.
 constexpr uint64_t kSavesOfItsOwn = 3;
-constexpr size_t kMostThreads = 8;
+constexpr size_t kMostThreads = 8, kStoreThreads = 16;
 
 Result<Json> parsed(const char* text) {
   if (!text) return pelton::base::invalid_argument("the text is missing");
@@ -117,6 +118,11 @@ Result<Json> parsed(const char* text) {
 
 void on_threads(const std::function<void()>& work) {
   pelton::os::run_on_threads(pelton::os::useful_threads(kMostThreads), work);
+}
+
+/// These wait for a network, not for a processor.
+void on_store_threads(const std::function<void()>& work) {
+  pelton::os::run_on_threads(kStoreThreads, work);
 }
 
 }  // namespace
@@ -142,8 +148,8 @@ Status pelton_checkpointer::open(const Json& options) {
   if (!restore.ok()) return Status(restore.error()).with("PELTON_RESTORE");
   named = *restore;
   PELTON_ASSIGN(thread, pelton::os::LoopThread::start());
+  PELTON_ASSIGN(is_store, pelton::abi::open_store(*thread, directory));  // before files() is used
   PELTON_TRY(open_memory(memory_directory));
-  if (!directory.empty()) PELTON_TRY(pelton::abi::open_store(*thread, directory));
   return begin(directory, options);
 }
 
@@ -355,7 +361,7 @@ Result<pelton_checkpointer::Restored> pelton_checkpointer::load(const Targets& t
       done();
     };
     checkpoint::restore(memory ? *memory : none, place.get(), seeker, choice, targets, take,
-                        on_threads);
+                        is_store ? on_store_threads : on_threads);
   });
   return restored;
 }

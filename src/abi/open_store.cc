@@ -9,8 +9,8 @@
 
 namespace pelton::abi {
 
-base::Status open_store(os::LoopThread& thread, const std::string& directory) {
-  if (!directory.starts_with(checkpoint::kStoreScheme)) return base::ok();
+base::Result<bool> open_store(os::LoopThread& thread, const std::string& directory) {
+  if (!directory.starts_with(checkpoint::kStoreScheme)) return false;
   PELTON_ASSIGN(auto options, checkpoint::store_options(directory, os::environment()));
   os::HttpClientOptions client_options{options.access_key, options.secret_key,
                                        "aws:amz:" + options.region + ":s3", options.ca_file,
@@ -22,7 +22,7 @@ base::Status open_store(os::LoopThread& thread, const std::string& directory) {
       thread.make_executor(checkpoint::ObjectFiles::kUploadsAtOnce), thread.timers());
   PELTON_TRY(files->check());
   thread.use_files(std::move(files));
-  return base::ok();
+  return true;
 }
 
 }  // namespace pelton::abi

@@ -8,8 +8,8 @@
 namespace pelton::abi {
 
 /// Where `directory` is "s3://BUCKET/PREFIX", the thread's files know such paths after this, and
-/// the store has been seen to be there and to be fit (ObjectFiles::check). Else nothing happens.
-/// Blocks.
-base::Status open_store(os::LoopThread& thread, const std::string& directory);
+/// the store has been seen to be there and to be fit (ObjectFiles::check): true. Else nothing
+/// happens: false. Blocks.
+base::Result<bool> open_store(os::LoopThread& thread, const std::string& directory);
 
 }  // namespace pelton::abi

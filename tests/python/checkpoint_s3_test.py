@@ -8,8 +8,10 @@ import itertools
 import os
 import pathlib
 import random
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -144,6 +146,19 @@ class OneProcess(Case):
       step, passed_over = self.restored(generation + 1)
       self.assertEqual(step, 10 * generation)
       self.assertIn(self.url, passed_over[0])
+
+  def test_what_the_memory_tier_has_lost_or_damaged_comes_from_the_store(self):
+    with tempfile.TemporaryDirectory() as memory:
+      self.use(PELTON_MEMORY_DIR=memory)
+      self.addCleanup(os.environ.pop, "PELTON_MEMORY_DIR")
+      with self.open(1) as checkpointer:
+        self.save(checkpointer, 10)
+      self.assertEqual(self.restored(2), (10, []))
+      data, = pathlib.Path(memory).glob("checkpoint/step-*10-*/*.data")
+      data.write_bytes(bytes(1) + data.read_bytes()[1:])
+      self.assertEqual(self.restored(3), (10, []))
+      shutil.rmtree(pathlib.Path(memory, "checkpoint"))
+      self.assertEqual(self.restored(4), (10, []))
 
   def test_what_is_wrong_with_bucket_or_credentials_is_named(self):
     reader = {"AWS_ACCESS_KEY_ID": server.READER_KEY, "AWS_SECRET_ACCESS_KEY": server.READER_SECRET}
