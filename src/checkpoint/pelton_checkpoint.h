@@ -41,8 +41,8 @@ typedef struct pelton_checkpointer pelton_checkpointer;
 PELTON_EXPORT const char* pelton_checkpoint_error(void);
 
 /* Begins, or joins, an attempt. `options` is JSON:
- *   directory    of the checkpoints, made where absent; all ranks see the same. "s3://BUCKET/PREFIX"
- *                lies in an object store, which the environment names
+ *   directory    of the checkpoints, made where absent; all ranks see the same.
+ * "s3://BUCKET/PREFIX" lies in an object store, which the environment names
  *                (checkpoint/object_store.h:store_options). Absent: memory only
  *   memory       the job's directory in this node's memory (PELTON_MEMORY_DIR); absent: none
  *   oneNode      whether all ranks see the same memory; default: where there is one

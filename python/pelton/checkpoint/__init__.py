@@ -91,7 +91,9 @@ class Checkpointer:
     job = env.get("PELTON_JOB_UID", "") if job is None else job
     self._handle = _library.open({
         "directory": _library.place(directory) if self._is_durable else "",
-        "memory": os.path.abspath(memory) if memory else "", "restore": env.get("PELTON_RESTORE", ""),
+        "memory": os.path.abspath(memory) if memory else "",
+        # What the job's nodes hold: of no meaning for checkpoints that are not in memory.
+        "restore": env.get("PELTON_RESTORE", "") if memory else "",
         "oneNode": world_size == int(env.get("LOCAL_WORLD_SIZE", 1)), "job": job, "run": run,
         "generation": -1 if generation is None else int(generation), "writer": rank,
         "writers": world_size, "keep": keep})

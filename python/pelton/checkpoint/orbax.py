@@ -21,7 +21,7 @@ from pelton.jax import attempt
 
 
 def _opened(directory):
-  return Checkpointer(os.fspath(directory), job="", **attempt())
+  return Checkpointer(os.fspath(directory), job="", memory="", **attempt())
 
 
 async def _nothing():

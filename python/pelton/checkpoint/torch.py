@@ -43,7 +43,7 @@ class _Storage:
     """
     path = _library.place(directory)
     if path not in _checkpointers:
-      _checkpointers[path] = Checkpointer(path, **{**attempt(), **options})
+      _checkpointers[path] = Checkpointer(path, **{"memory": "", **attempt(), **options})
     self.checkpointer = _checkpointers[path]
     self.directory = path
 
