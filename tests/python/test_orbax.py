@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 if "RANK" not in os.environ:
@@ -78,6 +79,16 @@ class OneProcess(unittest.TestCase):
         self.assertTrue(same(back, state_of(step)))
         self.assertEqual(back["w"].sharding, NamedSharding(mesh, P("data", "model")))
         self.assertEqual(back["half"].dtype, jnp.bfloat16)
+
+  def test_the_nodes_memory_does_not_say_what_is_restored(self):
+    memory = {"PELTON_MEMORY_DIR": f"{self.here}-memory", "PELTON_RESTORE": "1:0"}
+    with mock.patch.dict(os.environ, memory), ocp.CheckpointManager(
+        self.here, item_handlers=adapter.Handler()) as manager:
+      for step in (1, 2):
+        manager.save(step, args=adapter.Save(state_of(step)))
+      manager.wait_until_finished()
+      back = manager.restore(1, args=adapter.Restore(state_of(0)))
+      np.testing.assert_array_equal(back["w"], state_of(1)["w"])
 
   def test_a_checkpointer_raises_for_damage_instead_of_loading_it(self):
     with ocp.Checkpointer(adapter.Handler()) as checkpointer:
