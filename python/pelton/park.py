@@ -156,11 +156,15 @@ class Parent:
     gc.collect()
     gc.freeze()
     self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # Under its name once it listens: who waits for the name connects at once, and only once. It
+    # replaces a predecessor's, whose clients know that it is gone.
+    unfinished = options.socket + ".new"
     try:
-      if os.path.exists(options.socket):
-        os.unlink(options.socket)  # of a predecessor: its clients know that it is gone
-      self.listener.bind(options.socket)
+      if os.path.exists(unfinished):
+        os.unlink(unfinished)
+      self.listener.bind(unfinished)
       self.listener.listen()
+      os.rename(unfinished, options.socket)
     except OSError as error:
       raise CannotPark(f"--socket {options.socket}: {error.strerror or error}") from error
     self.clients = {}  # descriptor → (socket, bytes that are no whole line yet)

@@ -44,7 +44,7 @@ while True:
 PARK = '''
 import json, os, runpy, select, socket, sys
 path = sys.argv[sys.argv.index("--socket") + 1]
-s = socket.socket(socket.AF_UNIX); s.bind(path); s.listen()
+s = socket.socket(socket.AF_UNIX); s.bind(path + ".new"); s.listen(); os.rename(path + ".new", path)
 clients = {}
 while True:
     for ready in select.select([s, *clients], [], [])[0]:
@@ -156,7 +156,9 @@ class Agent:
     return wait_for(newest, f"report {stage} of {generation}, {self.reports[-1:]}")
 
 
-class Supervision(unittest.TestCase):
+class PeltonRun(unittest.TestCase):
+  """Starts `pelton run` on a script, and sees what its init and its workers say."""
+
   def setUp(self):
     temporary = tempfile.TemporaryDirectory()
     self.addCleanup(temporary.cleanup)
@@ -168,13 +170,13 @@ class Supervision(unittest.TestCase):
     self.process = None
     self.addCleanup(self.end)
 
-  def start(self, *flags, **variables):
+  def start(self, *flags, script="worker.py", **variables):
     env = {**os.environ, "TEST_DIR": str(self.directory), "PYTHONUNBUFFERED": "1",
            "PELTON_PYTHON_PATH": str(self.directory / "python"), **variables}
     self.errors = open(self.directory / "errors", "w+", encoding="utf-8")
     self.addCleanup(self.errors.close)
     self.process = subprocess.Popen([PELTON, "run", *flags, "--", sys.executable,
-                                     str(self.directory / "worker.py")], env=env,
+                                     str(self.directory / script)], env=env,
                                     stderr=self.errors)
 
   def end(self):
@@ -211,10 +213,6 @@ class Supervision(unittest.TestCase):
       with init.makefile("r") as lines:
         return json.loads(lines.readline())["list"]
 
-  def wait_parked(self):
-    wait_for(lambda: any(pathlib.Path(self.socket_path).parent.glob("park-*.sock")), "the park")
-    time.sleep(0.3)  # its supervisor is told that it is ready; nothing outside shows it
-
   def check_each_started_once(self):
     seen = [tuple(line[:2]) for line in self.lines]
     self.assertEqual(len(seen), len(set(seen)), self.lines)
@@ -225,6 +223,13 @@ class Supervision(unittest.TestCase):
     self.check_each_started_once()
     self.assertFalse(os.path.exists(getattr(self, "socket_path", "/nowhere")))
 
+  def start_with_agent(self, *flags, **more):
+    self.agent = Agent(str(self.directory / "agent.sock"))
+    self.start("--nproc-per-node=2", *flags, PELTON_AGENT_SOCKET=self.agent.path,
+               PELTON_POD_UID="me", **more)
+
+
+class Supervision(PeltonRun):
   # ---- alone ----
 
   def live_supervisor(self):
@@ -282,31 +287,41 @@ class Supervision(unittest.TestCase):
 
   # ---- the parked parent ----
 
+  def wait_parked(self):
+    wait_for(lambda: self.agent.reports and self.agent.reports[-1]["parked"], "the park")
+
   def start_parked(self):
     # It begins when all workers step.
-    self.start("--nproc-per-node=2", "--max-restarts=9")
+    self.start_with_agent()
+    self.agent.tell(1, ("me", 2))
     self.wait_workers(1, range(2))
-    self.init_list()
-    wait_for(lambda: any(c["key"] == "park/1" for c in self.init_list()["children"]), "the park")
     self.wait_parked()
 
   def kill_one(self, generation, how):
     os.kill(self.workers(generation)[1], signal.SIGKILL)
+    self.agent.wait("Stopped", generation)
+    self.agent.tell(generation + 1, ("me", 2))
     self.wait_workers(generation + 1, range(2))
     self.assertEqual({line[4] for line in self.lines if line[0] == str(generation + 1)}, {how})
 
   def test_restarts_fork_from_the_park_and_do_without_it(self):
     self.start_parked()
     self.kill_one(1, "park")
-    os.kill(self.init_list()["supervisor"], signal.SIGKILL)
-    time.sleep(0.5)  # its successor finds the park; nothing outside shows it
+    supervisor = self.init_list()["supervisor"]
+    self.agent.reports.clear()
+    os.kill(supervisor, signal.SIGKILL)
+    self.wait_parked()  # its successor finds it
     self.kill_one(2, "park")
     park = next(c["pid"] for c in self.init_list()["children"] if c["key"] == "park/1")
     (self.directory / "park-dies").touch()  # in the middle of a fork, with a child that stands still
     self.kill_one(3, "plain")
     self.assertFalse(is_alive(park))
     self.assertEqual(self.init_list()["orphans"], [])
-    self.finish(4)
+    (self.directory / "end-4").touch()
+    self.agent.wait("Succeeded", 4)
+    self.agent.tell(4, ("me", 2), phase="Finished")
+    self.assertEqual(self.process.wait(GIVE_UP_SECONDS), 0)
+    self.check_each_started_once()
     self.errors.seek(0)
     self.assertIn("workers are started anew", self.errors.read())
 
@@ -341,7 +356,7 @@ class Supervision(unittest.TestCase):
     self.finish(3)
 
   def test_no_worker_starts_before_the_step_to_restore_is_decided(self):
-    self.start_with_agent(PELTON_MEMORY_DIR=str(self.directory / "memory"))
+    self.start_with_agent("--no-park", PELTON_MEMORY_DIR=str(self.directory / "memory"))
     self.agent.tell(1, ("me", 2))
     self.wait_workers(1, (0, 1))
     for writer in (0, 1):
@@ -363,13 +378,8 @@ class Supervision(unittest.TestCase):
 
   # ---- with an agent ----
 
-  def start_with_agent(self, **variables):
-    self.agent = Agent(str(self.directory / "agent.sock"))
-    self.start("--nproc-per-node=2", "--no-park", PELTON_AGENT_SOCKET=self.agent.path,
-               PELTON_POD_UID="me", **variables)
-
   def test_generations_of_an_agent_are_followed(self):
-    self.start_with_agent()
+    self.start_with_agent("--no-park")
     self.agent.wait("Joined", 0)  # a spare
     self.agent.tell(1, ("a", 2), ("b", 2))
     self.agent.wait("Joined", 1)
@@ -398,7 +408,7 @@ class Supervision(unittest.TestCase):
     self.check_each_started_once()
 
   def test_an_agent_may_be_away(self):
-    self.start_with_agent()
+    self.start_with_agent("--no-park")
     self.agent.tell(1, ("me", 2))
     pids = self.wait_workers(1, (0, 1))
     self.agent.close()
