@@ -56,6 +56,11 @@ void Follower::restore(WorkerId worker, bool is_running, std::optional<world::Ex
   restored.since = now;
 }
 
+void Follower::restore_hang(WorkerId worker, Hang hang) {
+  const auto found = workers_.find(worker);
+  if (found != workers_.end()) found->second.hang = std::move(hang);
+}
+
 FollowerActions Follower::on_generation(const Generation& generation, bool is_last,
                                         base::Instant now) {
   if (generation_ && generation.number < generation_->number) return {};
@@ -110,6 +115,13 @@ FollowerActions Follower::on_exit(WorkerId worker, world::ExitState how, int64_t
   return go_on(now);
 }
 
+FollowerActions Follower::on_hang(WorkerId worker, Hang hang, base::Instant now) {
+  const auto found = workers_.find(worker);
+  if (found == workers_.end() || found->second.state != State::Alive || !may_run(worker)) return {};
+  found->second.hang = std::move(hang);
+  return go_on(now);
+}
+
 FollowerActions Follower::on_signal(int number, base::Instant now) {
   // Said twice, it is meant: Ctrl-C again does not wait out the grace period.
   if (ordered_ && number == kSigInt) is_grace_over_ = true;
@@ -156,7 +168,7 @@ void Follower::end_what_must_not_run(FollowerActions& actions) {
 
 void Follower::end_worker(const WorkerId& id, Worker& worker, FollowerActions& actions) {
   const bool is_asked_first =
-      !is_grace_over_ && id.rank != kCoordinator &&
+      !is_grace_over_ && id.rank != kCoordinator && !worker.hang &&
       (ordered_ || (is_last_ && generation_ && id.generation == generation_->number));
   const int number = !is_asked_first ? kSigKill : ordered_ ? last_ordered_ : kSigTerm;
   if (worker.sent == number || worker.sent == kSigKill) return;
@@ -205,7 +217,8 @@ std::optional<int> Follower::exit_code() const {
   if (generation_->phase == Generation::Phase::Finished) return 0;
   if (generation_->phase != Generation::Phase::Failed) return std::nullopt;
   const Worker* failure = first_failure();
-  return settings_.is_alone && failure != nullptr ? failure->exit->shell_code() : 1;
+  const bool has_code = settings_.is_alone && failure != nullptr && failure->exit;
+  return has_code ? failure->exit->shell_code() : 1;
 }
 
 bool Follower::is_member() const {
@@ -226,6 +239,7 @@ const Follower::Worker* Follower::first_failure() const {
   if (!generation_) return first;
   for (const auto& [id, worker] : workers_) {
     if (id.generation != generation_->number || id.rank == kCoordinator) continue;
+    if (worker.hang) return &worker;  // all others had not failed then
     if (!worker.exit || worker.exit->shell_code() == 0 || worker.sent != 0) continue;
     if (first == nullptr || worker.ended < first->ended) first = &worker;
   }
@@ -235,7 +249,8 @@ const Follower::Worker* Follower::first_failure() const {
 /// What ends a worker after the first failure is mostly us; a successor no longer knows for sure.
 bool Follower::was_ended_by_us(const Worker& worker, const Worker* failure) const {
   if (worker.sent != 0) return true;
-  return failure != nullptr && worker.ended > failure->ended && worker.exit->signal &&
+  const bool is_later = failure != nullptr && (failure->hang || worker.ended > failure->ended);
+  return is_later && worker.exit->signal &&
          (*worker.exit->signal == kSigKill || *worker.exit->signal == kSigTerm);
 }
 
@@ -273,6 +288,13 @@ WorkerReport Follower::report_of(const WorkerId& id, const Worker& worker,
   WorkerReport report;
   report.rank = id.rank;
   report.since = worker.since;
+  if (worker.hang) {
+    report.state = WorkerState::Hung;
+    report.cause = worker.hang->cause;
+    report.detail = worker.hang->detail;
+    report.since = worker.hang->since;
+    return report;
+  }
   if (!worker.exit) return report;
   if (worker.exit->shell_code() == 0) {
     report.state = WorkerState::Succeeded;

@@ -48,6 +48,12 @@ struct LastWords {
   std::string type, message, where;
 };
 
+/// A worker makes no progress, with evidence: decide/health/rank_watch.h.
+struct Hang {
+  std::string cause, detail;
+  base::Instant since;
+};
+
 class Follower {
  public:
   struct Settings {
@@ -63,6 +69,8 @@ class Follower {
   /// exit: it is being started.
   void restore(WorkerId worker, bool is_running, std::optional<world::ExitState> exit,
                int64_t ended, base::Instant now);
+  /// That it hangs was known to a predecessor.
+  void restore_hang(WorkerId worker, Hang hang);
 
   /// Whether a parked parent can serve the coordination of the generations that begin from now on.
   void offer_coordinator(bool is_there) { has_coordinator_ = is_there; }
@@ -75,6 +83,8 @@ class Follower {
   /// `ended`: its place among the ends of this pod's workers.
   FollowerActions on_exit(WorkerId worker, world::ExitState how, int64_t ended,
                           std::optional<LastWords> words, base::Instant now);
+  /// A failure as an exit is, if it is the first: it is killed, whoever else is asked to end.
+  FollowerActions on_hang(WorkerId worker, Hang hang, base::Instant now);
   /// The pod is asked to end.
   FollowerActions on_signal(int number, base::Instant now);
   FollowerActions on_grace_over(base::Instant now);
@@ -84,6 +94,8 @@ class Follower {
   const std::optional<decide::recovery::Generation>& generation() const { return generation_; }
   /// The workers of this generation that run here.
   std::vector<WorkerId> running() const;
+  /// Nothing has failed in it here, and it is to run.
+  bool is_running_generation() const;
   bool is_coordinated() const;  ///< this generation has a coordination service here
 
  private:
@@ -94,6 +106,7 @@ class Follower {
     int64_t ended = 0;
     int sent = 0;  ///< the last signal by which we meant to end it
     std::optional<LastWords> words;
+    std::optional<Hang> hang;
     base::Instant since;
   };
   using Workers = std::map<WorkerId, Worker>;
@@ -105,7 +118,6 @@ class Follower {
   void forget_older(FollowerActions& actions);
   std::optional<int> exit_code() const;
   bool is_member() const;
-  bool is_running_generation() const;
   int64_t quiet_before() const;  ///< PodReport::quiet_before
   bool may_run(const WorkerId& id) const;
   bool is_there(const Worker& worker) const { return worker.state != State::Ended; }

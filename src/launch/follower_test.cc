@@ -160,6 +160,43 @@ TEST_F(AloneTest, AnExceptionIsTheCause) {
   EXPECT_EQ(report.detail, "bad lr (train.py:7)");
 }
 
+const Hang kStopped{"Stopped", "stopped by a signal", base::Instant::from_unix_seconds(0)};
+
+TEST_F(AloneTest, AHangIsAFailureAndIsKilledWhileTheOthersAreAskedToEnd) {
+  begin(true);
+  EXPECT_EQ(follower_.on_hang({1, 1}, kStopped, kNow),
+            (Actions{signal(1, 0, 15), kAlarm, signal(1, 1, 9)}));
+  EXPECT_EQ(follower_.report().workers[1].state, WorkerState::Hung);
+  EXPECT_EQ(end(0, exited(1)), Actions{});
+  EXPECT_EQ(end(1, killed(9)), Actions{});
+  const PodReport report = follower_.report();
+  EXPECT_EQ(report.stage, PodReport::Stage::Stopped);
+  EXPECT_EQ(report.workers[0].cause, "Ended");
+  EXPECT_EQ(report.workers[1].state, WorkerState::Hung);
+  EXPECT_EQ(report.workers[1].cause, "Stopped");
+  EXPECT_EQ(report.workers[1].since, kStopped.since);
+  EXPECT_EQ(phase(Generation::Phase::Failed, true), Actions{finish(137)});
+}
+
+TEST_F(AloneTest, WhoHangsAfterAFailureIsNotToBlame) {
+  begin(false);
+  EXPECT_EQ(end(0, killed(9)), Actions{signal(1, 1, 9)});
+  EXPECT_EQ(follower_.on_hang({1, 1}, kStopped, kNow), Actions{});
+  EXPECT_EQ(end(1, killed(9)), Actions{});
+  EXPECT_EQ(follower_.report().workers[0].cause, "SIGKILL");
+  EXPECT_EQ(follower_.report().workers[1].cause, "Ended");
+}
+
+TEST_F(AloneTest, ASuccessorKnowsWhoHung) {
+  follower_.restore({1, 0}, true, killed(9), 1, kNow);
+  follower_.restore({1, 1}, true, std::nullopt, 0, kNow);
+  follower_.restore_hang({1, 1}, kStopped);
+  EXPECT_EQ(phase(Generation::Phase::Running, false), Actions{signal(1, 1, 9)});
+  EXPECT_EQ(end(1, killed(9)), Actions{});
+  EXPECT_EQ(follower_.report().workers[0].cause, "Ended");
+  EXPECT_EQ(follower_.report().workers[1].cause, "Stopped");
+}
+
 TEST_F(AloneTest, ASuccessorFinishesWhatWasBegun) {
   follower_.restore({1, 0}, true, std::nullopt, 0, kNow);  // rank 1 was not ordered yet
   EXPECT_EQ(follower_.on_generation(generation(1, {{"me", 2}}), false, kNow), Actions{start(1, 1)});

@@ -41,6 +41,10 @@ std::string make_page(int64_t generation, int rank) {
   return page;
 }
 
+int writer_of(std::string_view page) {
+  return page.size() < kPageHeader ? 0 : value_at<int32_t>(page, 28);
+}
+
 base::Status PageReader::check(std::string_view page, int64_t generation, int rank) {
   if (page.size() < kPageSize || page.substr(0, kPageMagic.size()) != kPageMagic ||
       value_at<uint32_t>(page, 8) != kPageVersion ||

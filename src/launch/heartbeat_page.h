@@ -57,6 +57,9 @@ struct Beat {
 /// The bytes of a new page.
 std::string make_page(int64_t generation, int rank);
 
+/// The pid of who writes it, as that says; 0: nobody has begun.
+int writer_of(std::string_view page);
+
 /// Reads one page, each record once and in order.
 class PageReader {
  public:

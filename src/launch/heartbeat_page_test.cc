@@ -50,8 +50,7 @@ TEST(HeartbeatPage, EachRecordIsReadOnceAndInOrder) {
   EXPECT_TRUE(read(reader, page).empty());
   writer.write(10, -1, Phase::Start);
   writer.write(20, 0, Phase::Step);
-  EXPECT_EQ(read(reader, page),
-            (std::vector<Beat>{{10, -1, Phase::Start}, {20, 0, Phase::Step}}));
+  EXPECT_EQ(read(reader, page), (std::vector<Beat>{{10, -1, Phase::Start}, {20, 0, Phase::Step}}));
   EXPECT_TRUE(read(reader, page).empty());
   writer.write(30, 1, Phase::Step);
   EXPECT_EQ(read(reader, page), (std::vector<Beat>{{30, 1, Phase::Step}}));

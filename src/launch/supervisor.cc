@@ -117,6 +117,7 @@ PodReport shape_of(PodReport report) {
     worker.step = -1;
     worker.phase.clear();
     worker.since = base::Instant();
+    if (!is_failure(worker.state)) worker.detail.clear();  // it tells times
   }
   return report;
 }
@@ -127,7 +128,9 @@ Supervisor::Supervisor(world::World& world, SupervisorSettings settings)
     : world_(world),
       settings_(with_python_package(world, std::move(settings))),
       follower_(follower_settings(settings_)),
-      pages_(world, settings_.directory),
+      sensor_(world),
+      pages_(world, settings_.directory,
+             [this](WorkerId worker, const Beat& beat) { sensor_.on_beat(worker, beat); }),
       park_(world, park_settings(settings_), [this] { on_park_change(); }),
       grace_(world.timers),
       poll_(world.timers),
@@ -203,6 +206,7 @@ void Supervisor::on_list(const InitState& state) {
   restore(state);
   source_->start([this](const Generation& generation, bool is_last) {
     generation_at_ = world_.clock.elapsed();
+    is_last_ = is_last;
     follower_.offer_coordinator(park_.has_jax());
     act(follower_.on_generation(generation, is_last, world_.clock.now()));
     report();
@@ -225,7 +229,10 @@ void Supervisor::restore(const InitState& state) {
     if (child.pid == 0 && !child.exit) forking_.insert(child.key);
     if (child.pid != 0 && !child.exit) remember(child.key, child.pid);
     const int offset = settings_.agent_socket.empty() ? place().first_rank : 0;
-    if (worker->rank != kCoordinator) pages_.open(*worker, worker->rank + offset);
+    if (worker->rank == kCoordinator) continue;
+    pages_.open(*worker, worker->rank + offset);
+    if (auto hang = pages_.hang_of(*worker)) follower_.restore_hang(*worker, *std::move(hang));
+    if (!child.exit) sensor_.add(*worker);
   }
   pages_.read();
   for (const int number : state.signals) act(follower_.on_signal(number, now));
@@ -275,6 +282,8 @@ void Supervisor::on_exited(const Json& event) {
   const std::optional<WorkerId> worker = worker_of(key);
   if (!worker) return;
   pages_.read(*worker);
+  sensor_.remove(*worker);
+  findings_.erase(worker->rank);
   act(follower_.on_exit(*worker, how, event["ended"].as_int(), pages_.last_words(*worker),
                         world_.clock.now()));
 }
@@ -384,6 +393,7 @@ base::Status Supervisor::order_worker(WorkerId worker, bool may_fork) {
   const bool is_alone = settings_.agent_socket.empty();
   const int local_rank = is_alone ? worker.rank : worker.rank - where.first_rank;
   PELTON_ASSIGN(const std::string page, pages_.make(worker, where.first_rank + local_rank));
+  sensor_.add(worker);
   Environment env = worker_environment(settings_.plan, where, local_rank, page);
   for (const auto& [name, value] : common_environment(settings_)) env[name] = value;
   SpawnOrder order;
@@ -468,6 +478,7 @@ void Supervisor::on_park_change() {
 
 void Supervisor::poll() {
   pages_.read();
+  watch_ranks();
   start_park_if_time();
   report();
   poll_.start(kPoll, [this] { poll(); });
@@ -486,16 +497,25 @@ void Supervisor::read_memory(PodReport& report) {
   report.held = held_;
 }
 
+int Supervisor::pid_of(WorkerId worker) const {
+  // Who beats may be a child of what we have started.
+  if (const int writer = pages_.writer(worker)) return writer;
+  const auto found = pids_.find(key_of(worker));
+  return found == pids_.end() ? 0 : found->second.first;
+}
+
 void Supervisor::report() {
   if (!is_restored_) return;
   PodReport report = follower_.report();
   pages_.complete(report);
+  add_findings(report);
   report.parked = park_.is_ready();
   read_memory(report);
   PodReport shape = shape_of(report);
   const base::Duration now = world_.clock.elapsed();
   const bool is_news = !has_told_ || shape != shape_;
   if (!is_news && (report == told_ || now - told_at_ < kTellProgress)) return;
+  if (is_news) say_failures(report);
   has_told_ = true;
   told_at_ = now;
   shape_ = std::move(shape);

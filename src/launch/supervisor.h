@@ -12,6 +12,7 @@
 #include "launch/init_protocol.h"
 #include "launch/parked_parent.h"
 #include "launch/plan.h"
+#include "launch/sensor.h"
 #include "launch/worker_pages.h"
 #include "world/world.h"
 
@@ -67,6 +68,11 @@ class Supervisor {
   bool is_swept(const InitState& state);
 
   void poll();
+  void watch_ranks();
+  void on_finding(const Finding& finding);
+  int pid_of(WorkerId worker) const;
+  void add_findings(decide::recovery::PodReport& report) const;
+  void say_failures(const decide::recovery::PodReport& report) const;
   void report();
   void read_memory(decide::recovery::PodReport& report);
 
@@ -74,6 +80,10 @@ class Supervisor {
   SupervisorSettings settings_;
   std::string job_uid_;
   Follower follower_;
+  Sensor sensor_;
+  std::map<int, Finding> findings_;  ///< of the last look, by rank; those that do not act
+  std::map<std::pair<int, std::string>, base::Duration> said_;  ///< by rank and cause: when
+  bool is_last_ = false;                                        ///< no generation would follow
   WorkerPages pages_;
   ParkedParent park_;
   std::unique_ptr<GenerationSource> source_;

@@ -13,6 +13,8 @@ using decide::recovery::WorkerState;
 
 /// What an exception's file may hold for it to be read.
 constexpr size_t kLongestWords = 64 << 10;
+/// Beside the page: {"cause", "detail", "since"}.
+constexpr const char* kHangSuffix = ".hang";
 
 }  // namespace
 
@@ -47,27 +49,32 @@ void WorkerPages::add(WorkerId worker, int rank, std::string path) {
 void WorkerPages::remove(WorkerId worker) {
   const auto page = pages_.find(worker);
   if (page == pages_.end()) return;
-  world_.files.remove(page->second.path + kExceptionSuffix).ignore("mostly there is none");
+  for (const char* suffix : {kExceptionSuffix, kHangSuffix}) {
+    world_.files.remove(page->second.path + suffix).ignore("mostly there is none");
+  }
   world_.files.remove(page->second.path).ignore("its directory goes in the end");
   pages_.erase(page);
 }
 
-bool WorkerPages::read(Page& page) {
+bool WorkerPages::read(WorkerId worker, Page& page) {
   beats_.clear();
   page.reader.read(page.bytes->bytes(), beats_);
-  for (const Beat& beat : beats_) page.progress.on_beat(beat);
+  for (const Beat& beat : beats_) {
+    page.progress.on_beat(beat);
+    on_beat_(worker, beat);
+  }
   return !beats_.empty();
 }
 
 bool WorkerPages::read() {
   bool is_any_new = false;
-  for (auto& [worker, page] : pages_) is_any_new = read(page) || is_any_new;
+  for (auto& [worker, page] : pages_) is_any_new = read(worker, page) || is_any_new;
   return is_any_new;
 }
 
 bool WorkerPages::read(WorkerId worker) {
   const auto page = pages_.find(worker);
-  return page != pages_.end() && read(page->second);
+  return page != pages_.end() && read(worker, page->second);
 }
 
 std::optional<LastWords> WorkerPages::last_words(WorkerId worker) {
@@ -83,6 +90,29 @@ std::optional<LastWords> WorkerPages::last_words(WorkerId worker) {
   std::replace(message.begin(), message.end(), '\n', ' ');
   return LastWords{(*json)["type"].as_string(), message.substr(0, 500),
                    (*json)["where"].as_string()};
+}
+
+int WorkerPages::writer(WorkerId worker) const {
+  const auto page = pages_.find(worker);
+  return page == pages_.end() ? 0 : writer_of(page->second.bytes->bytes());
+}
+
+void WorkerPages::note_hang(WorkerId worker, const Hang& hang) {
+  const base::Json json = base::Json::object({{"cause", hang.cause},
+                                              {"detail", hang.detail},
+                                              {"since", base::format_micro_time(hang.since)}});
+  world_.files.replace(path_of(worker) + kHangSuffix, json.dump())
+      .ignore("a successor would name the signal that ended it");
+}
+
+std::optional<Hang> WorkerPages::hang_of(WorkerId worker) const {
+  const auto text = world_.files.read(path_of(worker) + kHangSuffix);
+  if (!text.ok()) return std::nullopt;
+  const auto json = base::Json::parse(*text);
+  if (!json.ok() || (*json)["cause"].as_string().empty()) return std::nullopt;
+  const auto since = base::parse_time((*json)["since"].as_string());
+  return Hang{(*json)["cause"].as_string(), (*json)["detail"].as_string(),
+              since.ok() ? *since : base::Instant()};
 }
 
 bool WorkerPages::do_all_step(const std::vector<WorkerId>& workers) const {

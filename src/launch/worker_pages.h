@@ -2,6 +2,7 @@
 // The heartbeat pages of this pod's workers: made before a worker starts, read while it runs, and
 // told in the pod's report.
 #pragma once
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -17,9 +18,11 @@ namespace pelton::launch {
 
 class WorkerPages {
  public:
-  /// `directory` should be in memory. `world` must outlive it.
-  WorkerPages(world::World& world, std::string directory)
-      : world_(world), directory_(std::move(directory)) {}
+  using OnBeat = std::function<void(WorkerId, const Beat&)>;
+  /// `directory` should be in memory. `on_beat` gets each record that is read, in order. `world`
+  /// must outlive it.
+  WorkerPages(world::World& world, std::string directory, OnBeat on_beat)
+      : world_(world), directory_(std::move(directory)), on_beat_(std::move(on_beat)) {}
 
   /// A new page; its path, which the worker is told. `rank`: as it stands in the page.
   base::Result<std::string> make(WorkerId worker, int rank);
@@ -33,6 +36,11 @@ class WorkerPages {
   bool read(WorkerId worker);
   /// The exception that it left, where it did.
   std::optional<LastWords> last_words(WorkerId worker);
+  /// The process that writes its page; 0: none yet.
+  int writer(WorkerId worker) const;
+  /// Remembers beside its page that it hangs, for a successor; and what was remembered.
+  void note_hang(WorkerId worker, const Hang& hang);
+  std::optional<Hang> hang_of(WorkerId worker) const;
   /// Whether each of these is in its first step, or beyond.
   bool do_all_step(const std::vector<WorkerId>& workers) const;
   /// Adds to the report of this generation what its pages say.
@@ -49,11 +57,12 @@ class WorkerPages {
     base::Instant first_step_at;
   };
   void add(WorkerId worker, int rank, std::string path);
-  bool read(Page& page);
+  bool read(WorkerId worker, Page& page);
   std::string path_of(WorkerId worker) const;
 
   world::World& world_;
   std::string directory_;
+  OnBeat on_beat_;
   std::map<WorkerId, Page> pages_;
   std::vector<Beat> beats_;  ///< kept for its memory
 };

@@ -51,12 +51,12 @@ std::set<uint64_t> sockets_of(const std::string& process) {
   if (!directory) return inodes;
   while (const dirent* entry = ::readdir(directory.get())) {
     char target[64];
-    const ssize_t n =
-        ::readlinkat(::dirfd(directory.get()), entry->d_name, target, sizeof target);
+    const ssize_t n = ::readlinkat(::dirfd(directory.get()), entry->d_name, target, sizeof target);
     constexpr std::string_view kSocket = "socket:[";
     const std::string_view link(target, n > 0 ? static_cast<size_t>(n) : 0);
     if (!link.starts_with(kSocket) || !link.ends_with(']')) continue;
-    const auto inode = base::parse_int(link.substr(kSocket.size(), link.size() - kSocket.size() - 1));
+    const auto inode =
+        base::parse_int(link.substr(kSocket.size(), link.size() - kSocket.size() - 1));
     if (inode.ok()) inodes.insert(static_cast<uint64_t>(*inode));
   }
   return inodes;

@@ -18,7 +18,7 @@ constexpr Duration kBlind = Duration::milliseconds(1000);     ///< between two l
 constexpr Duration kUnknownIdle = Duration::seconds(300);     ///< Blocked without a usual time
 constexpr Duration kSlowFor = Duration::seconds(5);           ///< then a straggler is named
 constexpr Duration kSlowByLeast = Duration::milliseconds(2);  ///< a smaller difference is noise
-constexpr Duration kUnknownDetail = Duration::seconds(2);  ///< look closer without a usual time
+constexpr Duration kUnknownDetail = Duration::seconds(2);     ///< look closer without a usual time
 constexpr int64_t kEnoughSeen = 3;                            ///< ends, before a time is usual
 
 /// Phases whose length depends on what they find outside the job, or is different each time.
@@ -46,6 +46,18 @@ std::string text_of(Duration duration) {
 
 }  // namespace
 
+const char* kind_name(Finding::Kind kind) {
+  switch (kind) {
+    case Finding::Kind::Hung:
+      return "Hung";
+    case Finding::Kind::Slow:
+      return "Slow";
+    case Finding::Kind::Suspected:
+      break;
+  }
+  return "Suspected";
+}
+
 std::optional<recovery::WorkerState> state_of(Finding::Kind kind) {
   switch (kind) {
     case Finding::Kind::Hung:
@@ -61,11 +73,12 @@ std::optional<recovery::WorkerState> state_of(Finding::Kind kind) {
 void RankWatch::begin(const std::vector<int>& ranks, Instant now, bool sees_all_ranks) {
   settings_.sees_all_ranks = sees_all_ranks;
   ranks_.clear();
-  for (const int rank : ranks) {
-    ranks_[rank].began = now;
-    ranks_[rank].counted = now;
-  }
+  for (const int rank : ranks) add(rank, now);
   looked_ = now;
+}
+
+void RankWatch::add(int rank, Instant now) {
+  ranks_[rank].began = ranks_[rank].counted = now;
 }
 
 bool RankWatch::is_in_first_step(const Rank& rank) {
@@ -280,11 +293,15 @@ std::optional<Finding> RankWatch::stuck_in_collective(int number, const Rank& ra
   return std::nullopt;
 }
 
+std::string RankWatch::where_of(const Rank& rank) {
+  if (!rank.has_record) return "before its first heartbeat";
+  return fmt::format("in {} of step {}", phase_name(rank.phase), rank.step);
+}
+
 std::optional<Finding> RankWatch::hang_of(int number, const Rank& rank, const Look& look) const {
   if (rank.stopped_since && rank.evidence_at - *rank.stopped_since >= kStopped) {
     return Finding{number, Finding::Kind::Hung, "Stopped",
-                   fmt::format("stopped by a signal in {} of step {}: SIGCONT would go on",
-                               phase_name(rank.phase), rank.step),
+                   "stopped by a signal " + where_of(rank) + ": SIGCONT would go on",
                    *rank.stopped_since};
   }
   if (!rank.has_record || !is_watched(rank.phase)) return std::nullopt;

@@ -63,6 +63,7 @@ struct Finding {
   base::Instant since;  ///< Suspected and Hung: when it became late; Slow: when it fell behind
   bool operator==(const Finding&) const = default;
 };
+const char* kind_name(Finding::Kind kind);  ///< "Hung"
 /// Hung and Slow as a WorkerReport says them; none for a suspicion.
 std::optional<recovery::WorkerState> state_of(Finding::Kind kind);
 
@@ -80,6 +81,9 @@ class RankWatch {
 
   /// A new generation, with these ranks here: forgets where they were, keeps what was learned.
   void begin(const std::vector<int>& ranks, base::Instant now, bool sees_all_ranks);
+  /// One more rank of this generation is here.
+  void add(int rank, base::Instant now);
+  void set_sees_all_ranks(bool sees_all) { settings_.sees_all_ranks = sees_all; }
   /// It ended, or is being ended.
   void remove(int rank) { ranks_.erase(rank); }
   /// A record of its page, in order: a phase began. Those that a successor reads from before its
@@ -156,6 +160,7 @@ class RankWatch {
   Look look_at(base::Instant now) const;
   std::optional<Stall> stall_of(Phase phase) const;
   bool is_busy(const Rank& rank) const;
+  static std::string where_of(const Rank& rank);
   bool waits(const Rank& rank, const Look& look) const;
   std::optional<int> deadlocked(const Look& look) const;
   std::optional<Finding> hang_of(int number, const Rank& rank, const Look& look) const;

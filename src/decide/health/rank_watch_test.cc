@@ -301,8 +301,8 @@ TEST(RankWatch, RanksThatWaitForOthersElsewhereAreSuspectedAndNoMore) {
 }
 
 /// Rank 0 is in a step, and rank 1, if it is here at all, waits for it.
-std::string causes_of_a_long_step(bool sees_all, bool peer_waits, Evidence first, Evidence per_second,
-                                  Duration time = Duration::seconds(100)) {
+std::string causes_of_a_long_step(bool sees_all, bool peer_waits, Evidence first,
+                                  Evidence per_second, Duration time = Duration::seconds(100)) {
   Pair pair(sees_all);
   pair.watch.on_record(0, Phase::Step, 20, pair.now);
   if (!peer_waits) pair.watch.remove(1);

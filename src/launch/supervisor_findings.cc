@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the supervisor makes of what its sensor finds, and how people hear of it.
+#include <algorithm>
+
+#include "base/strings.h"
+#include "launch/supervisor.h"
+
+namespace pelton::launch {
+namespace {
+
+using base::Json;
+using decide::recovery::PodReport;
+using decide::recovery::WorkerState;
+
+/// A finding that comes and goes is said again after so long.
+constexpr base::Duration kSayAgain = base::Duration::seconds(60);
+
+}  // namespace
+
+void Supervisor::watch_ranks() {
+  findings_.clear();
+  if (!follower_.is_running_generation()) return;
+  const int64_t generation = follower_.generation()->number;
+  const Place where = place();
+  const auto found = sensor_.look(where.world_size == where.local_world_size,
+                                  [&](int rank) { return pid_of({generation, rank}); });
+  for (const Finding& finding : found) {
+    if (follower_.is_running_generation()) on_finding(finding);  // the first hang ends it
+  }
+}
+
+void Supervisor::on_finding(const Finding& finding) {
+  const base::Duration now = world_.clock.elapsed();
+  const auto said = said_.try_emplace({finding.rank, finding.cause}, now);
+  const bool acts = finding.kind == Finding::Kind::Hung;
+  if (said.second || acts || now - said.first->second > kSayAgain) {
+    said.first->second = now;
+    world_.log.write(acts ? base::Severity::Error : base::Severity::Warning,
+                     "launch." + base::to_lower(decide::health::kind_name(finding.kind)),
+                     Json::object({{"rank", finding.rank},
+                                   {"cause", finding.cause},
+                                   {"detail", finding.detail},
+                                   {"next", next_step_of(finding, is_last_)}}));
+  }
+  if (!acts) {
+    findings_.emplace(finding.rank, finding);
+    return;
+  }
+  const WorkerId worker{follower_.generation()->number, finding.rank};
+  const Hang hang{finding.cause, finding.detail, sensor_.wall_time(finding.since)};
+  pages_.note_hang(worker, hang);
+  act(follower_.on_hang(worker, hang, world_.clock.now()));
+}
+
+/// Suspicions and stragglers: whoever sees all pods may make more of them.
+void Supervisor::add_findings(PodReport& report) const {
+  for (auto& worker : report.workers) {
+    const auto found = findings_.find(worker.rank);
+    if (found == findings_.end() || worker.state != WorkerState::Running) continue;
+    worker.cause = found->second.cause;
+    worker.detail = found->second.detail;
+    if (found->second.kind != Finding::Kind::Slow) continue;
+    worker.state = WorkerState::Slow;
+    worker.since = sensor_.wall_time(found->second.since);
+  }
+}
+
+/// Exits and exceptions, once each.
+void Supervisor::say_failures(const PodReport& report) const {
+  for (const auto& worker : report.workers) {
+    if (!is_failure(worker.state) || worker.state == WorkerState::Hung) continue;
+    const bool was_said =
+        report.generation == told_.generation &&
+        std::any_of(told_.workers.begin(), told_.workers.end(), [&](const auto& old) {
+          return old.rank == worker.rank && is_failure(old.state);
+        });
+    if (was_said) continue;
+    world_.log.error("launch." + base::to_lower(state_name(worker.state)),
+                     {{"rank", worker.rank},
+                      {"cause", worker.cause},
+                      {"detail", worker.detail},
+                      {"next", next_step_after_failure(is_last_)}});
+  }
+}
+
+}  // namespace pelton::launch
