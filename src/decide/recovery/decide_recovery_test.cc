@@ -93,6 +93,30 @@ TEST(Recovery, WhoFailedFirstIsBlamedNotWhoFellWithIt) {
   EXPECT_EQ(job.observed.record.history.back().failure.rank, 2);
 }
 
+TEST(Recovery, ARankThatHangsIsRestartedOnceAPeerElsewhereIsSeenToWaitForIt) {
+  TestJob job(3);
+  job.start();
+  job.train(0, 10);
+  const auto says = [&](const std::string& pod, const std::string& cause,
+                        const std::string& phase) {
+    WorkerReport& worker = job.pod(pod).report.workers.at(0);
+    worker.cause = cause;
+    worker.phase = phase;
+    worker.step = 11;
+  };
+  says("p1", "Spinning", "step");
+  job.settle();
+  EXPECT_EQ(job.generation().number, 1) << "it may be the last of all";
+  says("p0", "Late", "step");
+  job.settle();
+  EXPECT_EQ(job.generation().number, 1) << "who is late itself waits for nobody";
+  says("p2", "Late", "collective");
+  job.settle();
+  EXPECT_EQ(job.generation().number, 2);
+  EXPECT_EQ(job.rung(), Rung::RestartInPlace);
+  EXPECT_EQ(job.observed.record.last.reason, "rank 1 (pod p1, node n1-0): Spinning at step 11");
+}
+
 TEST(Recovery, TheSameFailureAgainChangesTheRungAndAtLastStops) {
   TestJob job(3, with_spares(1));
   job.start();

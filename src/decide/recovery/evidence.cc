@@ -12,8 +12,9 @@ using Stage = PodReport::Stage;
 
 /// Who fails because a peer has failed does so by an exception or an abort, and a little later.
 int class_of(const Failure& failure) {
-  static constexpr std::array<std::string_view, 6> kRoots = {"SIGKILL", "OOMKilled", "SIGSEGV",
-                                                             "SIGBUS",  "SIGILL",    "SIGFPE"};
+  static constexpr std::array<std::string_view, 9> kRoots = {"SIGKILL", "OOMKilled", "SIGSEGV",
+                                                             "SIGBUS",  "SIGILL",    "SIGFPE",
+                                                             "Stopped", "Blocked",   "Spinning"};
   if (failure.rank < 0 || blames_node(failure.cause)) return 0;
   const bool is_root = std::find(kRoots.begin(), kRoots.end(), failure.cause) != kRoots.end();
   return is_root ? 1 : 2;
@@ -26,6 +27,19 @@ std::string cause_of(const WorkerReport& worker) {
   return state_name(worker.state);
 }
 
+/// Its supervisor has evidence that it hangs, if only a peer waits for it (decide/health).
+bool would_hang(const WorkerReport& worker) {
+  return worker.state == WorkerState::Running &&
+         (worker.cause == "Blocked" || worker.cause == "Spinning" ||
+          worker.cause == "CostOfWaiting");
+}
+
+/// It waits for a peer, for longer than is usual, and nobody in its pod is to blame.
+bool waits_elsewhere(const WorkerReport& worker) {
+  return worker.state == WorkerState::Running && worker.cause == "Late" &&
+         worker.phase == "collective";
+}
+
 class Reader {
  public:
   explicit Reader(const Observed& observed)
@@ -35,6 +49,7 @@ class Reader {
 
   Evidence read() {
     size_t succeeded = 0;
+    for (const Member& member : generation_.members) look_for_waiting(member);
     for (size_t i = 0; i < generation_.members.size(); ++i) {
       const Member& member = generation_.members[i];
       const auto found = out_.pods.find(member.pod_uid);
@@ -71,6 +86,15 @@ class Reader {
     return out_.failures.emplace_back(std::move(failure));
   }
 
+  void look_for_waiting(const Member& member) {
+    const auto found = out_.pods.find(member.pod_uid);
+    if (found == out_.pods.end()) return;
+    const PodReport& report = found->second->report;
+    if (report.generation != generation_.number) return;
+    is_any_waiting_ = is_any_waiting_ ||
+                      std::any_of(report.workers.begin(), report.workers.end(), waits_elsewhere);
+  }
+
   bool is_lost(const Member& member, const PodFacts* pod, size_t index) {
     std::string cause;
     if (recovery::is_unreachable(observed_, member.node)) {
@@ -98,7 +122,7 @@ class Reader {
     }
     bool has_failure = false;
     for (const WorkerReport& worker : report.workers) {
-      if (!is_failure(worker.state)) continue;
+      if (!is_failure(worker.state) && !(is_any_waiting_ && would_hang(worker))) continue;
       has_failure = true;
       Failure& failure = fail(member, index, cause_of(worker), worker.detail);
       failure.rank = worker.rank;
@@ -112,6 +136,7 @@ class Reader {
 
   const Observed& observed_;
   const Generation& generation_;
+  bool is_any_waiting_ = false;  ///< for a peer in another pod
   Evidence out_;
 };
 
