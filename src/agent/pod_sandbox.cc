@@ -34,8 +34,8 @@ PodSandbox::PodSandbox(AgentContext& context, const PodPaths& paths, const PodRe
       paths_(paths),
       record_(record),
       volumes_(context, paths, record),
-      supervision_(context.world, context.objects, *context.job_memory, paths, record.pod,
-                   std::move(supervision_changed)) {}
+      supervision_(context.world, context.objects, *context.job_memory, context.events, paths,
+                   record.pod, std::move(supervision_changed)) {}
 
 void PodSandbox::prepare(std::function<void(base::Status)> done) {
   fetch_inputs([this, done = std::move(done)](base::Result<PodInputs> inputs) {

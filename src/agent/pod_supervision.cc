@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "agent/worker_events.h"
 #include "decide/workload/jobset/children.h"
 
 namespace pelton::agent {
@@ -25,21 +26,29 @@ std::optional<SupervisedJob> job_of(const Json& pod) {
 }  // namespace
 
 PodSupervision::PodSupervision(world::World world, ObjectWatches& objects, JobMemory& memory,
-                               const PodPaths& paths, const Json& pod,
+                               EventRecorder& events, const PodPaths& paths, const Json& pod,
                                std::function<void()> changed)
     : world_(world),
       objects_(objects),
       memory_(memory),
+      events_(events),
+      pod_(pod),
       directory_(paths.directory + "/agent"),
       changed_(std::move(changed)),
       pod_uid_(api::uid_of(pod)),
       job_(job_of(pod)),
-      channel_(world, directory_, [this](recovery::PodReport report) {
-        if (report_ == report) return;
-        report_ = std::move(report);
-        changed_();
-      }) {
+      channel_(world, directory_,
+               [this](recovery::PodReport report) { on_report(std::move(report)); }) {
   if (job_) use_ = memory_.use(*job_);
+}
+
+void PodSupervision::on_report(recovery::PodReport report) {
+  if (report_ == report) return;
+  for (const WorkerEvent& event : events_between(report_.value_or(recovery::PodReport{}), report)) {
+    events_.record(pod_, true, event.reason, event.message);
+  }
+  report_ = std::move(report);
+  changed_();
 }
 
 void PodSupervision::open(std::function<void(base::Status)> done) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/event_recorder.h"
 #include "agent/job_memory.h"
 #include "agent/pod_inputs.h"
 #include "agent/pod_record.h"
@@ -24,7 +25,8 @@ class PodSupervision {
  public:
   /// All must outlive it. `changed`: the condition is another.
   PodSupervision(world::World world, ObjectWatches& objects, JobMemory& memory,
-                 const PodPaths& paths, const base::Json& pod, std::function<void()> changed);
+                 EventRecorder& events, const PodPaths& paths, const base::Json& pod,
+                 std::function<void()> changed);
 
   /// Makes memory and socket, and follows the policy from now on. May be repeated.
   void open(std::function<void(base::Status)> done);
@@ -41,10 +43,13 @@ class PodSupervision {
  private:
   base::Status listen();
   void follow();
+  void on_report(decide::recovery::PodReport report);
 
   world::World world_;
   ObjectWatches& objects_;
   JobMemory& memory_;
+  EventRecorder& events_;
+  const base::Json& pod_;
   std::string directory_;
   std::function<void()> changed_;
   std::string pod_uid_;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/pod_supervision.h"
 
+#include <algorithm>
+
 #include "agent/node_agent_fixture.h"
 
 namespace pelton::agent {
@@ -20,7 +22,8 @@ for text in line.makefile():
   number = json.loads(text)["generation"]["number"]
   with open(os.environ["PELTON_MEMORY_DIR"] + "/state", "w") as file:
     file.write(str(number))
-  report = {"generation": number, "stage": "Running"}
+  hung = {"rank": 0, "state": "Hung", "cause": "Stopped", "detail": "in step 4"}
+  report = {"generation": number, "stage": "Running", "workers": [hung][:number == 6]}
   line.sendall(json.dumps({"report": report}).encode() + b"\n")
 ')";
 
@@ -62,6 +65,13 @@ TEST_F(PodSupervisionTest, GenerationsGoDownReportsGoUpAndTheMemoryOutlivesPodAn
 
   put_policy(6, Phase::Running);
   wait_until("it runs generation 6", [&] { return reported() == 6; });
+  wait_until("its finding is an event", [&] {
+    const auto events = api_.list("/api/v1/namespaces/default/events/");
+    return std::any_of(events.begin(), events.end(), [](const Json& event) {
+      return event["reason"].as_string() == "WorkerHung" &&
+             event["message"].as_string() == "rank 0, generation 6: Stopped: in step 4";
+    });
+  });
 
   api_.remove_gracefully(path_of("rank"), 1);
   wait_until("the pod is gone", [&] { return api_.get(path_of("rank")).is_null(); });
