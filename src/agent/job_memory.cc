@@ -60,6 +60,7 @@ void JobMemory::adopt() {
     entry({.namespace_name = (*job)["namespace"].as_string(),
            .policy = (*job)["policy"].as_string(),
            .uid = each.name});
+    open(each.name);
   }
 }
 
@@ -69,7 +70,12 @@ JobMemory::Entry& JobMemory::entry(const SupervisedJob& job) {
   entry.job = job;
   entry.watch = objects_.watch({"RecoveryPolicy", job.namespace_name, job.policy},
                                [this, uid = job.uid](const Json* policy) {
-                                 entries_.at(uid).is_over = is_over(policy, uid);
+                                 Entry& seen = entries_.at(uid);
+                                 seen.is_over = is_over(policy, uid);
+                                 seen.policy = policy == nullptr ? Json() : *policy;
+                                 if (seen.is_open && follower_ != nullptr) {
+                                   follower_->on_policy(uid, policy);
+                                 }
                                  remove_if_due(uid);
                                });
   return entry;
@@ -104,7 +110,20 @@ void JobMemory::prepare(const SupervisedJob& job, std::function<void(base::Statu
   };
   base::Status made = make();
   if (!made.ok()) return done(std::move(made).with("the memory of job " + job.uid));
-  mount_memory_volumes(world_.processes, {{directory(job.uid), quota_bytes_}}, std::move(done));
+  mount_memory_volumes(world_.processes, {{directory(job.uid), quota_bytes_}},
+                       [this, uid = job.uid, done = std::move(done),
+                        alive = std::weak_ptr(alive_)](base::Status status) {
+                         if (!alive.expired() && status.ok()) open(uid);
+                         done(std::move(status));
+                       });
+}
+
+void JobMemory::open(const std::string& job_uid) {
+  const auto it = entries_.find(job_uid);
+  if (it == entries_.end() || it->second.is_removing || follower_ == nullptr) return;
+  it->second.is_open = true;
+  follower_->on_open(job_uid, directory(job_uid));
+  if (!it->second.policy.is_null()) follower_->on_policy(job_uid, &it->second.policy);
 }
 
 void JobMemory::remove_if_due(const std::string& job_uid) {
@@ -112,6 +131,7 @@ void JobMemory::remove_if_due(const std::string& job_uid) {
   if (it == entries_.end() || it->second.is_removing) return;
   if (!it->second.is_over || !it->second.use.expired()) return;
   it->second.is_removing = true;
+  if (follower_ != nullptr) follower_->on_close(job_uid);
   unmount_memory_volumes(
       world_.processes, {directory(job_uid)},
       [this, job_uid, alive = std::weak_ptr(alive_)](base::Status status) {

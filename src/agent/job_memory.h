@@ -29,9 +29,24 @@ struct SupervisedJob {
 
 class JobMemory {
  public:
+  /// Who does something with the memory while it is there.
+  class Follower {
+   public:
+    virtual ~Follower() = default;
+    /// It is mounted. May come again.
+    virtual void on_open(const std::string& job_uid, const std::string& directory) = 0;
+    /// After on_open(), and after each change. Null: there is no such policy.
+    virtual void on_policy(const std::string& job_uid, const base::Json* policy) = 0;
+    /// It is about to be given back: nothing in it may stay open.
+    virtual void on_close(const std::string& job_uid) = 0;
+  };
+
   /// `quota_bytes` is each job's. `objects` must outlive it.
   JobMemory(world::World world, ObjectWatches& objects, std::string node_directory,
             int64_t quota_bytes);
+
+  /// From now on; it must outlive this.
+  void set_follower(Follower* follower) { follower_ = follower; }
 
   /// Finds what an earlier agent left. Pods that use some say so (use()) within the same turn of
   /// the loop, and keep it.
@@ -49,18 +64,22 @@ class JobMemory {
     SupervisedJob job;
     std::weak_ptr<void> use;
     ObjectWatches::Handle watch;
+    bool is_open = false;      ///< mounted, as far as we know
+    base::Json policy;         ///< as it was seen last
     bool is_over = false;      ///< by what the policy says now; without word of it: no
     bool is_removing = false;  ///< then is there no more for a new use
   };
   Entry& entry(const SupervisedJob& job);
   std::string home(const std::string& job_uid) const;
   void remove_if_due(const std::string& job_uid);
+  void open(const std::string& job_uid);
 
   world::World world_;
   ObjectWatches& objects_;
   std::string node_directory_;
   int64_t quota_bytes_;
   std::map<std::string, Entry> entries_;  ///< by uid of the job
+  Follower* follower_ = nullptr;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

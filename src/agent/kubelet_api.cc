@@ -58,6 +58,7 @@ KubeletApi::~KubeletApi() = default;
 void KubeletApi::handle(net::Request request, net::ResponseSinkPtr sink) {
   const std::string path(request.path());
   if (path == "/healthz") return sink->respond(200, "text/plain", "ok");
+  if (memory_ && path.starts_with("/memory/")) return memory_(request, sink);
   if (request.identity.name.empty()) return refuse(sink, 401, "Unauthorized");
   if (request.identity.name != kApiServerIdentity) {
     return refuse(sink, 403,

@@ -9,10 +9,12 @@
 //                                                 WebSocket
 //   GET|POST /attach/NAMESPACE/POD/CONTAINER      ?output&error&tty, a WebSocket
 //   GET|POST /portForward/NAMESPACE/POD           a WebSocket
+//   GET|POST /memory/…                            of other nodes' agents (peers/peer_memory.h)
 //
 // The last three check everything before they ask how the client speaks, so that a client that
 // falls back from one protocol to another gets the same error from both.
-// Only the API server is served (the client certificate's name): 401 to nobody, 403 to others.
+// For the rest only the API server is served (the client certificate's name): 401 to nobody, 403 to
+// others.
 #pragma once
 #include <functional>
 #include <map>
@@ -40,6 +42,11 @@ class KubeletApi {
   KubeletApi(world::World world, Pods pods, Summary summary);
   ~KubeletApi();
 
+  /// Serves /memory/, and decides who may ask it.
+  void set_memory(std::function<void(const net::Request&, const net::ResponseSinkPtr&)> memory) {
+    memory_ = std::move(memory);
+  }
+
   void handle(net::Request request, net::ResponseSinkPtr sink);
 
  private:
@@ -56,6 +63,7 @@ class KubeletApi {
   world::World world_;
   Pods pods_;
   Summary summary_;
+  std::function<void(const net::Request&, const net::ResponseSinkPtr&)> memory_;
   uint64_t next_stream_ = 1;
   std::map<uint64_t, std::unique_ptr<LogStream>> streams_;
   std::map<uint64_t, std::unique_ptr<ExecSession>> sessions_;

@@ -131,10 +131,13 @@ void NodeAgent::start(std::function<void(base::Status)> started) {
         health_ = std::make_unique<NodeHealth>(world_, context_->events, options_.machine.node_name,
                                                options_.kernel_log, [this] { push_node_status(); });
         if (!options_.kernel_log.empty()) health_->start();
-        adopt_pods();
-        context_->job_memory->adopt();
+        peers_ =
+            std::make_unique<PeerMemory>(world_, client_, front_.peers, options_.machine.node_name);
         const base::Status listening = listen();
         if (!listening.ok()) return started(listening);
+        context_->job_memory->set_follower(peers_.get());
+        adopt_pods();
+        context_->job_memory->adopt();
         begin();
         started(base::ok());
       });
@@ -147,6 +150,10 @@ base::Status NodeAgent::listen() {
                                           api_.handle(std::move(request), std::move(sink));
                                         });
   PELTON_ASSIGN(address_, server_->listen(front_.listen));
+  peers_->set_address({options_.host_address, address_.port});
+  api_.set_memory([this](const net::Request& request, const net::ResponseSinkPtr& sink) {
+    peers_->serve(request, sink);
+  });
   facts_ = {.host_address = options_.host_address,
             .kubelet_port = address_.port,
             .kernel_version = first_line(world_.files, "/proc/sys/kernel/osrelease"),

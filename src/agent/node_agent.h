@@ -18,6 +18,7 @@
 #include "agent/kubelet_api.h"
 #include "agent/node_health.h"
 #include "agent/node_object.h"
+#include "agent/peers/peer_memory.h"
 #include "agent/pod_worker.h"
 #include "agent/usage_meter.h"
 #include "client/cache.h"
@@ -31,6 +32,8 @@ namespace pelton::agent {
 struct KubeletFront {
   net::TlsContextPtr tls;  ///< its own certificate and the cluster's authority for clients
   world::Address listen = {"127.0.0.1", 0};  ///< port 0: any free one, told in the Node
+  /// With the node's certificate, to the same interface of other nodes; null: plain.
+  net::TlsContextPtr peers = nullptr;
 };
 
 class NodeAgent {
@@ -79,6 +82,7 @@ class NodeAgent {
   std::map<std::string, std::unique_ptr<PodWorker>> workers_;  ///< by uid
   std::unique_ptr<UsageMeter> meter_;
   std::unique_ptr<NodeHealth> health_;
+  std::unique_ptr<PeerMemory> peers_;
   KubeletApi api_;
   std::unique_ptr<net::HttpServer> server_;
   world::Address address_;

@@ -17,6 +17,7 @@ constexpr DefaultRow kRows[] = {
     {PELTON "RecoveryBudget", "windowSeconds", "600"},
     {PELTON "RecoveryPolicy", "spec", "{}"},
     {PELTON "RecoveryPolicySpec", "budget", "{}"},
+    {PELTON "RecoveryPolicySpec", "memoryReplicas", "1"},
     {PELTON "RecoveryPolicySpec", "ranksPerReplica", "1"},
     {PELTON "RecoveryPolicySpec", "spares", "0"},
     {BATCH "JobCondition", "lastProbeTime", "null"},

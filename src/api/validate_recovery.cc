@@ -44,6 +44,7 @@ void validate_recovery_policy(Findings& findings, const Json& policy) {
     check_count(findings, path / field, spec[field], 1);
   }
   check_count(findings, path / "spares", spec["spares"], 0);
+  check_count(findings, path / "memoryReplicas", spec["memoryReplicas"], 0);
   if (spec["minReplicas"].is_int() && spec["maxReplicas"].is_int() &&
       spec["minReplicas"].as_int() > spec["maxReplicas"].as_int()) {
     findings.invalid(path / "minReplicas", spec["minReplicas"],

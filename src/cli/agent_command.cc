@@ -40,7 +40,11 @@ base::Status serve(os::OsWorld& os, const DataDirectory& directory, const std::s
   options.data_directory = directory.root;
   options.executable = os::executable_path();
   options.kernel_log = agent::kernel_log_command();
-  agent::NodeAgent agent(world, *transport, std::move(options), {.tls = tls});
+  PELTON_ASSIGN(net::Credential own, read_credential(world.files, directory, "node-" + node));
+  PELTON_ASSIGN(auto peers, net::TlsContext::client(
+                                {.ca_pem = credential.ca_pem, .credential = std::move(own)}));
+  agent::NodeAgent agent(world, *transport, std::move(options),
+                         {.tls = tls, .listen = {"127.0.0.1", 0}, .peers = peers});
   PELTON_TRY(await<base::Status>(os, [&](auto done) { agent.start(std::move(done)); }));
   PELTON_TRY(announce_part(os, directory, "agent-" + node));
   // Ends nothing but itself: pods run on, and the next agent finds them.

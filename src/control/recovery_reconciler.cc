@@ -10,6 +10,7 @@
 #include "api/object.h"
 #include "control/observe_recovery.h"
 #include "decide/recovery/decide_recovery.h"
+#include "decide/recovery/protection.h"
 
 namespace pelton::control {
 
@@ -109,8 +110,25 @@ class Pass {
         {{"status", Json::object({{"conditions", Json(decision.record.conditions)}})}});
     api::set_condition(holder, {"RungsAvailable", is_good ? "True" : "False", reason, message},
                        now_);
+    set_protection(recovery::protection_of(observed, decision.record.generation), holder);
     decision.record.conditions = holder["status"]["conditions"].items();
     tell(jobset, is_good, reason, message, now_, told_);
+  }
+
+  /// A job that has never had a checkpoint in memory bears no such condition.
+  void set_protection(const std::optional<recovery::Protection>& protection, Json& holder) const {
+    if (protection) {
+      api::set_condition(
+          holder,
+          {recovery::kProtectedCondition, protection->is_protected ? "True" : "False",
+           protection->reason, protection->message},
+          now_);
+    } else if (api::find_condition(holder, recovery::kProtectedCondition) != nullptr) {
+      api::set_condition(holder,
+                         {recovery::kProtectedCondition, "False", "NothingInMemory",
+                          "the present generation has no checkpoint in memory yet"},
+                         now_);
+    }
   }
 
   void announce(const Json& jobset, const recovery::Decision& decision) {

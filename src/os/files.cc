@@ -167,7 +167,7 @@ base::Result<std::unique_ptr<world::File>> OsFiles::open(const std::string& path
   int flags = O_CLOEXEC | O_NOCTTY;
   switch (mode) {
     case world::OpenMode::Read:
-      flags |= O_RDONLY;
+      flags |= O_RDONLY | O_NONBLOCK;  // a FIFO without a writer would stop the loop
       break;
     case world::OpenMode::ReadWrite:
       flags |= O_RDWR | O_CREAT;

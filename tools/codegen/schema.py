@@ -93,6 +93,7 @@ PELTON_TYPES = {
         spec=_ours("RecoveryPolicySpec"), status=_ours("RecoveryPolicyStatus")),
     PELTON + "RecoveryPolicySpec": _struct(
         minReplicas=_INT32, maxReplicas=_INT32, ranksPerReplica=_INT32, spares=_INT32,
+        memoryReplicas=_INT32,
         meshes=_list(_ours("RecoveryMesh"), "name"), rungs=_list(_STRING),
         budget=_ours("RecoveryBudget")),
     PELTON + "RecoveryMesh": _struct(["name", "ranks"], name=_STRING, ranks=_INT32),

@@ -354,6 +354,7 @@ constexpr TypeInfo T9 = {"dev.pelton.v1alpha1.RecoveryPolicy", F9};
 constexpr Field F10[] = {
     {.name = "budget", .value = V::Struct, .type = &T6},
     {.name = "maxReplicas", .value = V::Int32},
+    {.name = "memoryReplicas", .value = V::Int32},
     {.name = "meshes", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "name", .type = &T8},
     {.name = "minReplicas", .value = V::Int32},
     {.name = "ranksPerReplica", .value = V::Int32},

@@ -58,7 +58,9 @@ std::vector<Member> spares_of(const Observed& observed, const std::set<std::stri
   std::sort(free.begin(), free.end(), [&](auto* a, auto* b) { return key(a) < key(b); });
   std::vector<Member> spares;
   for (const PodFacts* pod : free) {
-    spares.push_back({pod->name, pod->uid, pod->node, pod->address, pod->report.ranks});
+    const auto node = observed.nodes.find(pod->node);
+    spares.push_back({pod->name, pod->uid, pod->node, pod->address, pod->report.ranks,
+                      node == observed.nodes.end() ? "" : node->second.rack});
   }
   return spares;
 }

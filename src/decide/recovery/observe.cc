@@ -77,6 +77,7 @@ NodeFacts observe_node(const Json* node) {
   NodeFacts facts;
   facts.is_unreachable = node == nullptr;
   if (node == nullptr) return facts;
+  facts.rack = api::label_of(*node, kRackLabel);
   const Json* ready = api::find_condition(*node, "Ready");
   if (ready != nullptr && (*ready)["status"].as_string() == "Unknown") facts.is_unreachable = true;
   for (const Json& taint : (*node)["spec"]["taints"].items()) {

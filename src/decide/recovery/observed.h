@@ -35,6 +35,7 @@ struct PodFacts {
 struct NodeFacts {
   bool is_unreachable = false;  ///< silent, says the node controller; or there is no such Node
   bool is_quarantined = false;  ///< bears kQuarantineTaint
+  std::string rack;             ///< its label kRackLabel
   std::optional<Notice> notice;
 };
 

@@ -90,6 +90,7 @@ base::Result<Policy> policy_of(const Json& spec) {
   PELTON_TRY(read(spec, "spec", "maxReplicas", 1, policy.max_replicas));
   PELTON_TRY(read(spec, "spec", "ranksPerReplica", 1, policy.ranks_per_replica));
   PELTON_TRY(read(spec, "spec", "spares", 0, policy.spares));
+  PELTON_TRY(read(spec, "spec", "memoryReplicas", 0, policy.memory_replicas));
   if (policy.max_replicas > 0 && policy.min_replicas > policy.max_replicas) {
     return base::invalid_argument(
         fmt::format("spec.minReplicas: {} is more than spec.maxReplicas, {}: lower the one or "

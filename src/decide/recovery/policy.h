@@ -48,6 +48,8 @@ struct Policy {
   int min_replicas = 0;  ///< 0: as many as max
   int max_replicas = 0;  ///< 0: as many as the JobSet's pods make, without the spares
   int ranks_per_replica = 1;
+  /// Nodes that hold a copy of what a node's memory has of a checkpoint, besides it.
+  int memory_replicas = 1;
   int spares = 0;  ///< pods of the JobSet that are kept out of the generations
   std::vector<Mesh> meshes;
   std::set<Rung> rungs = {Rung::RestartInPlace, Rung::RestartPod, Rung::SwapSpare,
