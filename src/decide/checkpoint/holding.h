@@ -5,7 +5,6 @@
 // checkpoint/step-000000000020-g3/w00003.data and .manifest, where 3 is the generation that wrote
 // step 20. A part is what one writer wrote; whose memory it lies in makes no difference.
 #pragma once
-#include <compare>
 #include <cstdint>
 #include <optional>
 #include <set>
@@ -14,18 +13,12 @@
 #include <vector>
 
 #include "base/status.h"
+#include "decide/checkpoint/memory.h"
 
 namespace pelton::decide::checkpoint {
 
 /// Where they lie below the memory directory of a job.
 inline constexpr const char* kMemorySubdirectory = "checkpoint";
-
-/// A step as one generation wrote it. The later generation wins, then the later step.
-struct MemoryVersion {
-  int64_t generation = 0;
-  int64_t step = 0;
-  auto operator<=>(const MemoryVersion&) const = default;
-};
 
 std::string directory_name(const MemoryVersion& version);  ///< "step-000000000020-g3"
 /// Absent: this is no directory of a version.
