@@ -80,7 +80,7 @@ class KilledJobs(Case):
       restored = [job.stdout.readline() for job in jobs]
       self.assertEqual(len(set(restored)), 1, f"ranks restored different steps: {restored}")
       self.assertTrue(restored[0].startswith("restored "), restored)
-      seen = {0}
+      seen = {int(restored[0].split()[1])}
       while len(seen) <= commits:
         seen.add(int(jobs[0].stdout.readline().split()[1].replace("None", "0")))
       for job in random.sample(jobs, len(jobs)):
