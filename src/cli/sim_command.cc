@@ -25,6 +25,10 @@ base::Json to_json(const scenario::Outcome& o) {
                                         {"partitions", o.partitions},
                                         {"serverCrashes", o.server_crashes},
                                         {"controllerCrashes", o.controller_crashes},
+                                        {"agentCrashes", o.agent_crashes},
+                                        {"supervisorCrashes", o.supervisor_crashes},
+                                        {"generations", o.generations},
+                                        {"steps", o.steps},
                                         {"violations", base::Json::array()}});
   for (const std::string& what : o.violations) json.child("violations").push_back(what);
   return json;

@@ -69,6 +69,9 @@ void Checkers::on_event(const store::Event& event) {
   if (is_put && is_kind(event.key, "jobs")) check_job(event.key, *parsed);
   if (is_put && before && is_kind(event.key, "nodes")) check_node_change(before->object, *parsed);
   if (!is_put) check_removal(event.key, *parsed);
+  if (on_change_) {
+    on_change_(event.key, before ? &before->object : nullptr, is_put ? &*parsed : nullptr);
+  }
   if (before) key_of_uid_.erase(api::uid_of(before->object));
   if (is_put) {
     key_of_uid_[api::uid_of(*parsed)] = event.key;

@@ -23,6 +23,7 @@
 //   - what the controllers see, and each node of its pods, is what is stored
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -75,6 +76,10 @@ class Checkers {
   std::string unrest(const client::Cache& seen) const;
   /// The same of what a node sees of its pods.
   std::string unrest_on(const std::string& node, const client::Cache& seen) const;
+  /// Who else is to see each change: a key's object before and after, null where it is not there.
+  using OnChange = std::function<void(const std::string& key, const base::Json* before,
+                                      const base::Json* after)>;
+  void also_tell(OnChange on_change) { on_change_ = std::move(on_change); }
   void violate(std::string what) { violations_.push_back(std::move(what)); }
 
   const std::vector<std::string>& violations() const { return violations_; }
@@ -122,6 +127,7 @@ class Checkers {
   std::map<std::string, uint64_t> reopened_;  ///< key -> revision, to be reached by events
   bool is_reopened_ = false, is_calm_ = false;
   std::vector<std::string> violations_;
+  OnChange on_change_;
 };
 
 }  // namespace pelton::scenario

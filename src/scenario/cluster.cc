@@ -48,6 +48,7 @@ struct Cluster::Node {
   sim::SimMachine* machine = nullptr;
   sim::SimProcess* process = nullptr;
   std::unique_ptr<SimTransport> transport;
+  SimulatedPods pods;  ///< outlive the kubelet, and are gone before their machine is
   std::unique_ptr<SimulatedKubelet> kubelet;
   base::Instant died;
 };
@@ -69,8 +70,20 @@ Cluster::Cluster(const Spec& spec, uint64_t seed)
       sim_(seed),
       server_machine_(sim_.add_machine(ServerProcess::kHost)),
       controllers_machine_(sim_.add_machine("controllers")),
+      training_checkers_(
+          {.now = [this] { return sim_.now(); },
+           .violate = [this](std::string what) { checkers_.violate(std::move(what)); },
+           .is_reachable = [this](const auto& node) { return is_reachable(node); }}),
+      trainers_(sim_.timers(), sim_.world().clock, training_checkers_, sim_.rng("trainers")),
       rng_(sim_.rng("cluster")) {
   outcome_.seed = seed;
+  for (const WorkloadSpec& workload : spec_.workload)
+    has_training_ |= workload.training.has_value();
+  if (has_training_) {
+    checkers_.also_tell([this](const std::string& key, const Json* before, const Json* after) {
+      training_checkers_.on_change(key, before, after);
+    });
+  }
   sim_.network().set_delay(spec_.message_delay.low, spec_.message_delay.high);
   if (spec_.is_calm()) checkers_.expect_no_lost_nodes();
   base::Rng workload = sim_.rng("workload");
@@ -100,6 +113,7 @@ Outcome Cluster::run() {
     if (sim_.now() < next_look) return false;
     next_look = sim_.now() + kLookInterval;
     check_dead_nodes();
+    training_checkers_.check_progress();
     return user_->has_ended();
   };
   const bool has_finished = sim_.run_until(is_over, spec_.within);
@@ -144,6 +158,9 @@ void Cluster::finish_outcome() {
     outcome_.completed += api::is_condition_true(*jobset, "Completed");
     outcome_.failed += api::is_condition_true(*jobset, "Failed");
   }
+  if (checkers_.violations().empty()) training_checkers_.on_end();
+  outcome_.generations = training_checkers_.generations();
+  outcome_.steps = training_checkers_.steps();
   outcome_.relists = observer_->relists();
   outcome_.violations = checkers_.violations();
   outcome_.trace_hash = sim_.trace_hash();
@@ -160,14 +177,34 @@ void Cluster::schedule_faults() {
   schedule(spec_.partitions, "partitions", [this] { cut_node(); });
   schedule(spec_.slow_watchers, "slow_watchers", [this] { stall_observer(); });
   if (spec_.lost_messages > 0) break_connections();
+  schedule_worker_faults();
+}
+
+void Cluster::schedule_worker_faults() {
+  schedule(spec_.worker_crashes, "worker_crashes", [this] { trainers_.crash(); });
+  schedule(spec_.worker_exceptions, "worker_exceptions", [this] { trainers_.raise(); });
+  schedule(spec_.worker_stops, "worker_stops", [this] { trainers_.stop(); });
+  schedule(spec_.worker_stalls, "worker_stalls",
+           [this] { trainers_.stall(spec_.worker_stalls->downtime.draw(rng_)); });
+  schedule(spec_.supervisor_crashes, "supervisor_crashes", [this] { crash_supervisor(); });
+  schedule(spec_.agent_crashes, "agent_crashes", [this] { crash_agent(); });
 }
 
 void Cluster::schedule_user() {
   const UserSpec& does = spec_.user;
-  schedule(does.deletes_pods, "deletes_pods", [this] { user_->delete_pod(); });
-  schedule(does.deletes_jobsets, "deletes_jobsets", [this] { user_->delete_jobset(); });
+  schedule(does.deletes_pods, "deletes_pods", [this] {
+    training_checkers_.on_fault();
+    user_->delete_pod();
+  });
+  schedule(does.deletes_jobsets, "deletes_jobsets", [this] {
+    training_checkers_.on_fault();
+    user_->delete_jobset();
+  });
   schedule(does.edits, "edits", [this] { user_->edit(); });
-  schedule(does.suspends, "suspends", [this] { user_->suspend(); });
+  schedule(does.suspends, "suspends", [this] {
+    training_checkers_.on_fault();
+    user_->suspend();
+  });
   schedule(does.scales, "scales", [this] { user_->scale(); });
 }
 
@@ -213,10 +250,35 @@ void Cluster::start_node(size_t index) {
   if (server_) server_->forget(kFirstNodeCaller + index);
   node.process = &node.machine->start();
   node.transport = std::make_unique<SimTransport>(node.process->world(), kFirstNodeCaller + index);
-  node.kubelet = std::make_unique<SimulatedKubelet>(
-      node.process->world(), *node.transport,
-      KubeletOptions{node_name(index), spec_.accelerators,
-                     [this](const Json& pod) { return behaviour_of(pod); }});
+  KubeletOptions options{node_name(index),
+                         spec_.accelerators,
+                         [this](const Json& pod) { return behaviour_of(pod); },
+                         {},
+                         nullptr};
+  if (has_training_) {
+    options.make_pod = [this](const Json& pod) { return make_pod(pod); };
+    options.pods = &node.pods;
+  }
+  node.kubelet = std::make_unique<SimulatedKubelet>(node.process->world(), *node.transport,
+                                                    std::move(options));
+}
+
+std::unique_ptr<SimulatedPod> Cluster::make_pod(const Json& pod) {
+  const TrainingSpec* training = training_of(spec_, pod);
+  if (!training) return nullptr;
+  const std::string& job = api::label_of(pod, "jobset.sigs.k8s.io/jobset-uid");
+  base::Rng rng = base::Rng(sim_.seed()).fork(job);
+  return std::make_unique<SimulatedPod>(sim_.timers(), sim_.world().clock, trainers_,
+                                        TrainingJob{job, *training, training->steps.draw(rng)}, pod,
+                                        rng.fork(api::uid_of(pod)));
+}
+
+bool Cluster::is_reachable(const std::string& name) {
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    if (node_name(i) != name) continue;
+    return nodes_[i]->kubelet && !sim_.network().is_partitioned(name, ServerProcess::kHost);
+  }
+  return false;
 }
 
 /// Exponential distances (a Poisson process), the usual model of independent failures.
@@ -230,7 +292,7 @@ void Cluster::schedule(const std::optional<Recurring>& fault, const std::string&
     const double distance = -std::log(1.0 - rng->unit()) * mean.to_seconds();
     sim_.timers().after(Duration::microseconds(static_cast<int64_t>(distance * 1e6)),
                         [this, strike, again] {
-                          if (is_settling_) return;
+                          if (is_settling_ || sim_.elapsed() > spec_.until) return;
                           strike();
                           (*again)();
                         });
@@ -240,6 +302,7 @@ void Cluster::schedule(const std::optional<Recurring>& fault, const std::string&
 
 void Cluster::crash_server() {
   if (!server_ || !server_->is_alive()) return;
+  training_checkers_.on_fault();
   // At any moment the disk mostly has nothing to lose. So mostly in the middle of a write that is
   // still to come, or when an answer has just left that promises that it is done.
   enum { kAtWrite, kAfterAnswer, kAfterGang, kAnyTime, kProcessOnly, kWays };
@@ -269,6 +332,7 @@ void Cluster::on_answered(bool is_gang) {
 
 void Cluster::crash_controllers() {
   if (!controllers_) return;
+  training_checkers_.on_fault();
   ++outcome_.controller_crashes;
   controllers_->process.kill();
   controllers_.reset();
@@ -280,10 +344,12 @@ void Cluster::kill_node() {
   const size_t index = rng_.below(nodes_.size());
   Node& node = *nodes_[index];
   if (!node.kubelet) return;
+  training_checkers_.on_fault();
   ++outcome_.node_deaths;
   node.died = sim_.now();
   node.process->kill();
   node.kubelet.reset();
+  node.pods.clear();
   node.transport.reset();
   if (is_settling_) return;
   sim_.timers().after(spec_.node_deaths->downtime.draw(rng_), [this, index] { start_node(index); });
@@ -300,8 +366,34 @@ bool Cluster::check_dead_nodes() {
   return are_all_told;
 }
 
+/// Its pods run on; the next one finds them.
+void Cluster::crash_agent() {
+  const size_t index = rng_.below(nodes_.size());
+  Node& node = *nodes_[index];
+  if (!node.kubelet) return;
+  training_checkers_.on_fault();
+  ++outcome_.agent_crashes;
+  node.died = sim_.now();
+  node.process->kill();
+  node.kubelet.reset();
+  node.transport.reset();
+  sim_.timers().after(spec_.agent_crashes->downtime.draw(rng_),
+                      [this, index] { start_node(index); });
+}
+
+void Cluster::crash_supervisor() {
+  std::vector<SimulatedPod*> all;
+  for (const auto& node : nodes_) {
+    for (const auto& [uid, pod] : node->pods) all.push_back(pod.get());
+  }
+  if (all.empty()) return;
+  ++outcome_.supervisor_crashes;
+  all[rng_.below(all.size())]->kill_supervisor();
+}
+
 /// Takes the Node object away under a living node, which makes itself known again.
 void Cluster::delete_node() {
+  training_checkers_.on_fault();
   user_->delete_node(node_name(rng_.below(nodes_.size())));
 }
 
@@ -317,9 +409,11 @@ void Cluster::cut_node() {
   const std::string name = node_name(rng_.below(nodes_.size()));
   if (sim_.network().is_partitioned(name, ServerProcess::kHost)) return;
   ++outcome_.partitions;
+  training_checkers_.on_fault();
   sim_.network().partition(name, ServerProcess::kHost);
   sim_.timers().after(spec_.partitions->downtime.draw(rng_), [this, name] {
     sim_.network().heal(name, ServerProcess::kHost);
+    training_checkers_.on_fault();
     // As TCP connections that were cut for long: whatever was under way is unknown.
     sim_.network().break_connections(name, ServerProcess::kHost);
   });

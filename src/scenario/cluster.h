@@ -13,6 +13,8 @@
 #include "scenario/sim_transport.h"
 #include "scenario/simulated_kubelet.h"
 #include "scenario/spec.h"
+#include "scenario/trainers.h"
+#include "scenario/training_checkers.h"
 #include "scenario/user.h"
 #include "sim/sim_world.h"
 
@@ -26,7 +28,9 @@ struct Outcome {
   uint64_t events = 0;
   int64_t completed = 0, failed = 0;  ///< JobSets
   int64_t node_deaths = 0, partitions = 0, server_crashes = 0, controller_crashes = 0;
-  int64_t relists = 0;  ///< of the observer: its place in the history was gone
+  int64_t agent_crashes = 0, supervisor_crashes = 0;
+  int64_t generations = 0, steps = 0;  ///< of training jobs
+  int64_t relists = 0;                 ///< of the observer: its place in the history was gone
   std::vector<std::string> violations;
   std::vector<std::string> log_tail;  ///< of all processes, where something is wrong
 };
@@ -52,6 +56,10 @@ class Cluster {
   void crash_server();
   void on_answered(bool is_gang);
   void crash_controllers();
+  void crash_agent();
+  void crash_supervisor();
+  bool is_reachable(const std::string& node);
+  void schedule_worker_faults();
   void kill_node();
   /// Whether each node that has been dead for long is told to be; else the checkers are told.
   bool check_dead_nodes();
@@ -67,12 +75,16 @@ class Cluster {
   std::string find_unrest();
   void finish_outcome();
   PodBehaviour behaviour_of(const base::Json& pod) const;
+  std::unique_ptr<SimulatedPod> make_pod(const base::Json& pod);
 
   const Spec& spec_;
   sim::SimWorld sim_;
   sim::SimMachine& server_machine_;
   sim::SimMachine& controllers_machine_;
   Checkers checkers_;
+  TrainingCheckers training_checkers_;
+  Trainers trainers_;
+  bool has_training_ = false;
   Outcome outcome_;
   base::Rng rng_;
   bool is_settling_ = false;      ///< no fault begins any more

@@ -68,7 +68,7 @@ bool is_terminal(const Json& pod) {
 }  // namespace
 
 struct SimulatedKubelet::Run {
-  explicit Run(world::Timers& timers) : work(timers), retry(timers) {}
+  explicit Run(world::Timers& timers) : work(timers), retry(timers), tell_workers(timers) {}
   Json pod;  ///< as it was when it was first seen
   bool is_alive = false;
   bool is_stopping = false;
@@ -78,6 +78,9 @@ struct SimulatedKubelet::Run {
   std::string rests_on;
   world::Timer work;   ///< the process, or the end of its grace period
   world::Timer retry;  ///< of a report or removal that failed
+  std::optional<decide::recovery::PodReport> workers;  ///< not told to the API yet
+  bool is_telling_workers = false;
+  world::Timer tell_workers;
 };
 
 SimulatedKubelet::SimulatedKubelet(const world::World& world, client::Transport& transport,
@@ -87,16 +90,27 @@ SimulatedKubelet::SimulatedKubelet(const world::World& world, client::Transport&
       client_(transport, world.timers, Duration::seconds(5)),
       informer_(client_, cache_, world.timers, world.log, base::Rng(1).fork(options_.node_name),
                 "Pod", {.field_selector = "spec.nodeName=" + options_.node_name}),
+      policies_(client_, cache_, world.timers, world.log, base::Rng(2).fork(options_.node_name),
+                "RecoveryPolicy"),
       heartbeat_timer_(world.timers) {
-  cache_.subscribe([this](std::string_view, const Json* before, const Json* after) {
+  cache_.subscribe([this](std::string_view kind, const Json* before, const Json* after) {
+    if (kind == "RecoveryPolicy") {
+      if (after) on_policy(*after);
+      return;
+    }
     if (after) return on_pod(*after);
     // Gone from the API without us: its processes end at once.
-    if (before) runs_.erase(api::uid_of(*before));
+    if (!before) return;
+    if (options_.pods) options_.pods->erase(api::uid_of(*before));
+    runs_.erase(api::uid_of(*before));
   });
   heartbeat();
 }
 
-SimulatedKubelet::~SimulatedKubelet() = default;
+SimulatedKubelet::~SimulatedKubelet() {
+  if (!options_.pods) return;
+  for (const auto& [uid, pod] : *options_.pods) pod->disconnect();
+}
 
 std::map<std::string, std::string> SimulatedKubelet::running() const {
   std::map<std::string, std::string> result;
@@ -117,6 +131,7 @@ void SimulatedKubelet::report_node(const base::Result<Json>& node) {
   if (node.ok()) {
     // Pods are looked at only now: the Node object is what makes this a node.
     informer_.start();
+    if (options_.make_pod) policies_.start();
     if (api::is_condition_true(*node, "Ready")) return;
     Json ready = *node;
     api::set_condition(ready, {"Ready", "True", "KubeletReady", ""}, world_.clock.now());
@@ -167,6 +182,7 @@ void SimulatedKubelet::start(const Json& pod) {
   const std::string uid = api::uid_of(pod);
   Run& run = *(runs_[uid] = std::make_unique<Run>(world_.timers));
   run.pod = pod;
+  if (adopt(pod)) return;
   if (pod.at("status.phase").as_string() == "Running") {
     // Ours from before a reboot: its processes are gone, unless this view of it is an old one.
     run.rests_on = api::resource_version_of(pod);
@@ -176,14 +192,105 @@ void SimulatedKubelet::start(const Json& pod) {
   run.work.start(kStartDelay, [this, uid] {
     Run& started = *runs_.at(uid);
     report(started, running_status(started.pod, world_.clock.now()));
-    started.work.start(options_.behaviour(started.pod).run, [this, uid] { finish(uid); });
+    if (options_.make_pod) {
+      if (auto made = options_.make_pod(started.pod)) {
+        (*options_.pods)[uid] = std::move(made);
+        return connect(uid);
+      }
+    }
+    started.work.start(options_.behaviour(started.pod).run, [this, uid] {
+      finish(uid, options_.behaviour(runs_.at(uid)->pod).exit_code);
+    });
   });
 }
 
-void SimulatedKubelet::finish(const std::string& uid) {
+void SimulatedKubelet::finish(const std::string& uid, int exit_code) {
   Run& run = *runs_.at(uid);
   run.is_alive = false;
-  report(run, ended_status(run.pod, options_.behaviour(run.pod).exit_code, world_.clock.now()));
+  report(run, ended_status(run.pod, exit_code, world_.clock.now()));
+}
+
+// ---- pods of training jobs ----
+
+/// Whether it is still here, from before the agent's own death.
+bool SimulatedKubelet::adopt(const Json& pod) {
+  const std::string& uid = api::uid_of(pod);
+  if (!options_.pods || !options_.pods->contains(uid)) return false;
+  Run& run = *runs_.at(uid);
+  run.is_alive = true;
+  if (pod.at("status.phase").as_string() != "Running") {
+    report(run, running_status(run.pod, world_.clock.now()));
+  }
+  connect(uid);
+  return true;
+}
+
+void SimulatedKubelet::connect(const std::string& uid) {
+  options_.pods->at(uid)->connect(
+      {[this, uid](const decide::recovery::PodReport& report) { report_workers(uid, report); },
+       [this, uid](int exit_code) {
+         if (runs_.contains(uid)) finish(uid, exit_code);
+         options_.pods->erase(uid);
+       }});
+  tell(uid);
+}
+
+void SimulatedKubelet::on_policy(const Json& policy) {
+  for (const auto& [uid, run] : runs_) {
+    if (api::label_of(run->pod, decide::recovery::kPolicyLabel) == api::name_of(policy)) tell(uid);
+  }
+}
+
+/// The newest generation of its job that is known here.
+void SimulatedKubelet::tell(const std::string& uid) {
+  const auto pod = options_.pods->find(uid);
+  if (pod == options_.pods->end()) return;
+  const Json& object = runs_.at(uid)->pod;
+  const Json* policy = cache_.get("RecoveryPolicy", api::namespace_of(object),
+                                  api::label_of(object, decide::recovery::kPolicyLabel));
+  if (policy == nullptr) return;
+  for (const Json& entry : (*policy)["status"]["jobSets"].items()) {
+    if (entry["uid"].as_string() != api::label_of(object, "jobset.sigs.k8s.io/jobset-uid"))
+      continue;
+    if (entry["generation"].is_null()) return;
+    const auto generation = decide::recovery::generation_of(entry["generation"]);
+    if (generation.ok()) pod->second->tell(*generation);
+    return;
+  }
+}
+
+void SimulatedKubelet::report_workers(const std::string& uid,
+                                      const decide::recovery::PodReport& report) {
+  const auto run = runs_.find(uid);
+  if (run == runs_.end()) return;
+  run->second->workers = report;
+  send_workers(uid);
+}
+
+void SimulatedKubelet::send_workers(const std::string& uid) {
+  const auto found = runs_.find(uid);
+  if (found == runs_.end()) return;
+  Run& run = *found->second;
+  if (run.is_telling_workers || !run.workers || !run.is_alive) return;
+  run.is_telling_workers = true;
+  const decide::recovery::PodReport sent = *std::exchange(run.workers, std::nullopt);
+  Json workers = condition(decide::recovery::kWorkersCondition, "True", world_.clock.now());
+  workers.set("reason", decide::recovery::stage_name(sent.stage));
+  workers.set("message", decide::recovery::to_json(sent).dump());
+  const Json status = Json::object({{"conditions", Json::array({workers})}});
+  client_.patch(client::key_of(run.pod), client::PatchType::StrategicMerge,
+                Json::object({{"metadata", Json::object({{"uid", uid}})}, {"status", status}}),
+                "status", [this, uid, sent](const base::Result<Json>& answer) {
+                  const auto told = runs_.find(uid);
+                  if (told == runs_.end()) return;
+                  told->second->is_telling_workers = false;
+                  const bool is_over = answer.ok() ||
+                                       answer.error().code() == base::Code::NotFound ||
+                                       answer.error().code() == base::Code::Conflict;
+                  if (is_over) return send_workers(uid);
+                  if (!told->second->workers) told->second->workers = sent;
+                  told->second->tell_workers.start(kRetry, [this, uid] { send_workers(uid); });
+                });
 }
 
 void SimulatedKubelet::stop(const Json& pod) {
@@ -197,6 +304,7 @@ void SimulatedKubelet::stop(const Json& pod) {
   run->is_stopping = true;
   run->work.start(run->is_alive ? kStopDelay : Duration(), [this, uid] {
     Run& stopped = *runs_.at(uid);
+    if (options_.pods) options_.pods->erase(uid);
     // What was interrupted has failed, and says so before it goes.
     if (std::exchange(stopped.is_alive, false)) {
       report(stopped, ended_status(stopped.pod, 143, world_.clock.now()));
@@ -219,8 +327,9 @@ void SimulatedKubelet::send_report(const std::string& uid) {
   Json patch = Json::object({{"metadata", Json::object({{"uid", uid}})}, {"status", sent}});
   if (!run.rests_on.empty()) patch.child("metadata").set("resourceVersion", run.rests_on);
   client_.patch(
-      client::key_of(run.pod), client::PatchType::Merge, patch, "status",
-      [this, uid, sent](const base::Result<Json>& answer) {
+      client::key_of(run.pod),
+      options_.make_pod ? client::PatchType::StrategicMerge : client::PatchType::Merge, patch,
+      "status", [this, uid, sent](const base::Result<Json>& answer) {
         auto found = runs_.find(uid);
         if (found == runs_.end()) return;
         Run& reported = *found->second;

@@ -4,7 +4,9 @@
 // does.
 //
 // Destroying it is the death of the node: its pods stop. A successor on the same node finds pods
-// that the API believes to be running and reports them as failed, as after a reboot.
+// that the API believes to be running and reports them as failed, as after a reboot. Pods of
+// training jobs are kept elsewhere (SimulatedPods): where they are still there, it goes on with
+// them, as after a crash of the agent alone.
 #pragma once
 #include <functional>
 #include <map>
@@ -17,6 +19,7 @@
 #include "client/client.h"
 #include "client/informer.h"
 #include "client/transport.h"
+#include "scenario/simulated_pod.h"
 #include "world/world.h"
 
 namespace pelton::scenario {
@@ -27,10 +30,16 @@ struct PodBehaviour {
   int exit_code = 0;
 };
 
+/// The pods of training jobs on a node, by uid: they outlive its agent.
+using SimulatedPods = std::map<std::string, std::unique_ptr<SimulatedPod>>;
+
 struct KubeletOptions {
   std::string node_name;
   std::map<std::string, int64_t> accelerators;
   std::function<PodBehaviour(const base::Json& pod)> behaviour;
+  /// Makes a training job's; null for any other pod. Absent: there are none.
+  std::function<std::unique_ptr<SimulatedPod>(const base::Json& pod)> make_pod;
+  SimulatedPods* pods = nullptr;  ///< of this node, where there is make_pod
 };
 
 class SimulatedKubelet {
@@ -51,8 +60,14 @@ class SimulatedKubelet {
   void report_node(const base::Result<base::Json>& node);
   void renew_lease();
   void on_pod(const base::Json& pod);
+  void on_policy(const base::Json& policy);
+  bool adopt(const base::Json& pod);
+  void connect(const std::string& uid);
+  void tell(const std::string& uid);
+  void report_workers(const std::string& uid, const decide::recovery::PodReport& report);
+  void send_workers(const std::string& uid);
   void start(const base::Json& pod);
-  void finish(const std::string& uid);
+  void finish(const std::string& uid, int exit_code);
   void stop(const base::Json& pod);
   void report(Run& run, base::Json status);
   void send_report(const std::string& uid);
@@ -63,7 +78,7 @@ class SimulatedKubelet {
   KubeletOptions options_;
   client::Client client_;
   client::Cache cache_;
-  client::Informer informer_;
+  client::Informer informer_, policies_;
   world::Timer heartbeat_timer_;
   std::map<std::string, std::unique_ptr<Run>> runs_;  ///< by pod uid
 };

@@ -122,6 +122,18 @@ Status read_cluster(const Json& json, Spec& spec) {
   return reader.finish({"nodes", "accelerators", "history"});
 }
 
+Status read_training(const Json& json, const std::string& path, TrainingSpec& training) {
+  Reader reader(json, path);
+  reader.counts("steps", training.steps);
+  reader.durations("step", training.step);
+  reader.integer("checkpointEvery", training.checkpoint_every);
+  reader.integer("spares", training.spares);
+  reader.integer("minReplicas", training.min_replicas);
+  if (!reader.has("step")) return reader.missing("step");
+  if (training.checkpoint_every < 1) reader.fail("checkpointEvery", "must be at least 1");
+  return reader.finish({"steps", "step", "checkpointEvery", "spares", "minReplicas"});
+}
+
 Status read_workload(const Json& json, Spec& spec) {
   for (size_t i = 0; i < json.size(); ++i) {
     Reader reader(json[i], fmt::format("workload[{}]", i));
@@ -133,8 +145,11 @@ Status read_workload(const Json& json, Spec& spec) {
     reader.durations("arrive", w.arrive);
     reader.share("failing", w.failing);
     reader.integer("maxRestarts", w.max_restarts);
-    PELTON_TRY(reader.finish(
-        {"jobsets", "pods", "accelerators", "run", "arrive", "failing", "maxRestarts"}));
+    if (reader.has("training")) {
+      PELTON_TRY(read_training(reader["training"], reader.path("training"), w.training.emplace()));
+    }
+    PELTON_TRY(reader.finish({"jobsets", "pods", "accelerators", "run", "arrive", "failing",
+                              "maxRestarts", "training"}));
     spec.workload.push_back(w);
   }
   return base::ok();
@@ -170,19 +185,30 @@ Status read_faults(const Json& json, Spec& spec) {
   reader.share("duplicatedEvents", spec.duplicated_events);
   reader.share("droppedWatches", spec.dropped_watches);
   reader.recurring("slowWatchers", spec.slow_watchers);
+  reader.recurring("workerCrashes", spec.worker_crashes);
+  reader.recurring("workerExceptions", spec.worker_exceptions);
+  reader.recurring("workerStops", spec.worker_stops);
+  reader.recurring("workerStalls", spec.worker_stalls);
+  reader.recurring("supervisorCrashes", spec.supervisor_crashes);
+  reader.recurring("agentCrashes", spec.agent_crashes);
+  reader.duration("until", spec.until);
   if (reader.has("user")) PELTON_TRY(read_user(json["user"], spec.user));
-  return reader.finish({"messageDelay", "lostMessages", "nodeDeaths", "partitions", "serverCrashes",
-                        "controllerCrashes", "nodeDeletions", "nodesDeletedWhileBinding",
-                        "staleReads", "watchDelay", "duplicatedEvents", "droppedWatches",
-                        "slowWatchers", "user"});
+  return reader.finish(
+      {"messageDelay",  "lostMessages",      "nodeDeaths",       "partitions",
+       "serverCrashes", "controllerCrashes", "nodeDeletions",    "nodesDeletedWhileBinding",
+       "staleReads",    "watchDelay",        "duplicatedEvents", "droppedWatches",
+       "slowWatchers",  "workerCrashes",     "workerExceptions", "workerStops",
+       "workerStalls",  "supervisorCrashes", "agentCrashes",     "until",
+       "user"});
 }
 
 }  // namespace
 
 bool Spec::is_calm() const {
-  return !node_deaths && !server_crashes && !controller_crashes && !partitions && !node_deletions &&
-         lost_messages == 0 && nodes_deleted_while_binding == 0 && stale_reads.share == 0 &&
-         dropped_watches == 0 && watch_delay.high < Duration::milliseconds(500);
+  return !node_deaths && !agent_crashes && !server_crashes && !controller_crashes && !partitions &&
+         !node_deletions && lost_messages == 0 && nodes_deleted_while_binding == 0 &&
+         stale_reads.share == 0 && dropped_watches == 0 &&
+         watch_delay.high < Duration::milliseconds(500);
 }
 
 base::Result<Duration> parse_duration(std::string_view text) {

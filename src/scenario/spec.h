@@ -6,6 +6,9 @@
 //   workload:
 //     - {jobsets: 10, pods: 2..8, accelerators: 1, run: 5s..60s, arrive: 0s..60s,
 //        failing: 0.05, maxRestarts: 3}
+//     - {jobsets: 2, pods: 4..6, arrive: 0s..5s, maxRestarts: 3,       # recovers by a policy
+//        training: {steps: 200..400, step: 80ms..120ms, checkpointEvery: 10, spares: 1,
+//                   minReplicas: 2}}
 //   faults:
 //     messageDelay: 1ms..20ms
 //     lostMessages: 0.01
@@ -19,6 +22,13 @@
 //     duplicatedEvents: 0.01                            # told twice in a row
 //     droppedWatches: 0.002                             # of events: the watch ends there
 //     slowWatchers: {every: 30s, downtime: 5s..30s}     # one takes nothing for so long
+//     workerCrashes: {every: 10s}                       # SIGKILL of one rank
+//     workerExceptions: {every: 30s}
+//     workerStops: {every: 60s}                         # SIGSTOP
+//     workerStalls: {every: 20s, downtime: 1s..20s}     # ten times slower, which is no failure
+//     supervisorCrashes: {every: 10s}
+//     agentCrashes: {every: 60s, downtime: 0s..3s}      # the node's pods run on
+//     until: 5m
 //     user: {deletesPods: {every: 20s}, deletesJobSets: {every: 60s}, edits: {every: 1s},
 //            suspends: {every: 30s, downtime: 1s..5s}, scales: {every: 10s}}
 //   expect: {within: 30m}
@@ -62,6 +72,15 @@ struct Recurring {
   DurationRange downtime;
 };
 
+/// Pods that run supervisors and workers, by a RecoveryPolicy of the JobSet's own.
+struct TrainingSpec {
+  CountRange steps;              ///< of the job
+  DurationRange step;            ///< of each rank; the slowest counts
+  int64_t checkpoint_every = 1;  ///< steps
+  int64_t spares = 0;            ///< among the pods
+  int64_t min_replicas = 0;      ///< 0: no narrower than all but the spares
+};
+
 struct WorkloadSpec {
   int64_t jobsets = 1;
   CountRange pods;           ///< of each JobSet's one replicated job
@@ -70,6 +89,7 @@ struct WorkloadSpec {
   DurationRange arrive;      ///< when the JobSet is created
   double failing = 0;        ///< share of pods that end with exit code 1
   int64_t max_restarts = 0;
+  std::optional<TrainingSpec> training;  ///< then `run` and `failing` mean nothing
 };
 
 /// Lists and gets of the controllers and nodes that show the state of a while ago.
@@ -96,7 +116,10 @@ struct Spec {
   double lost_messages = 0;  ///< share of exchanges that break, before or after they took effect
   std::optional<Recurring> node_deaths, server_crashes, controller_crashes, partitions;
   std::optional<Recurring> node_deletions, slow_watchers;
-  double nodes_deleted_while_binding = 0;  ///< share of gang bindings
+  std::optional<Recurring> worker_crashes, worker_exceptions, worker_stops, worker_stalls;
+  std::optional<Recurring> supervisor_crashes, agent_crashes;
+  base::Duration until = base::Duration::max();  ///< no fault begins later
+  double nodes_deleted_while_binding = 0;        ///< share of gang bindings
   StaleReads stale_reads;
   DurationRange watch_delay;
   double duplicated_events = 0;  ///< share of watch events that come twice

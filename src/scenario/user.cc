@@ -40,12 +40,23 @@ User::User(const Spec& spec, const world::World& world, size_t caller, Checkers&
 
 void User::start() {
   for (size_t i = 0; i < items_.size(); ++i) {
-    timers_.after(items_[i].arrival, [this, i] { submit(i); });
+    timers_.after(items_[i].arrival, [this, i] { submit_policy(i); });
   }
 }
 
 void User::retry(std::function<void()> act) {
   timers_.after(kRetry, std::move(act));
+}
+
+void User::submit_policy(size_t index) {
+  if (items_[index].policy.is_null()) return submit(index);
+  client_.create(items_[index].policy, [this, index](const base::Result<Json>& answer) {
+    if (answer.ok() || answer.error().code() == Code::AlreadyExists) return submit(index);
+    if (answer.error().code() == Code::InvalidArgument) {
+      return checkers_.on_server_failed("a policy was refused: " + answer.error().to_string());
+    }
+    retry([this, index] { submit_policy(index); });
+  });
 }
 
 void User::submit(size_t index) {

@@ -37,6 +37,7 @@ class User {
   void scale();
 
  private:
+  void submit_policy(size_t index);
   void submit(size_t index);
   void add_notes(const base::Json& jobset);
   const base::Json* pick(const char* plural);

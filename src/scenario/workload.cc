@@ -6,6 +6,8 @@
 #include "api/object.h"
 #include "base/strings.h"
 
+#include "decide/recovery/records.h"
+
 namespace pelton::scenario {
 namespace {
 
@@ -26,6 +28,15 @@ Json pod_template(const Spec& spec, const WorkloadSpec& workload, size_t entry) 
         Json::object({{"labels", Json::object({{kEntryLabel, std::to_string(entry)}})}})},
        {"spec",
         Json::object({{"restartPolicy", "Never"}, {"containers", Json::array({container})}})}});
+}
+
+Json policy_of(const TrainingSpec& training, const std::string& name) {
+  Json spec = Json::object({{"spares", training.spares}});
+  if (training.min_replicas > 0) spec.set("minReplicas", training.min_replicas);
+  return Json::object({{"apiVersion", "pelton.dev/v1alpha1"},
+                       {"kind", "RecoveryPolicy"},
+                       {"metadata", Json::object({{"name", name}, {"namespace", "default"}})},
+                       {"spec", spec}});
 }
 
 }  // namespace
@@ -50,7 +61,13 @@ std::vector<WorkloadItem> make_workload(const Spec& spec, base::Rng& rng) {
            {"spec",
             Json::object({{"failurePolicy", Json::object({{"maxRestarts", w.max_restarts}})},
                           {"replicatedJobs", Json::array({replicated})}})}});
-      items.push_back({std::move(jobset), w.arrive.draw(rng)});
+      Json policy;
+      if (w.training) {
+        const std::string name = api::name_of(jobset);
+        policy = policy_of(*w.training, name);
+        jobset.make("metadata.labels").set(decide::recovery::kPolicyLabel, name);
+      }
+      items.push_back({std::move(jobset), std::move(policy), w.arrive.draw(rng)});
     }
   }
   return items;
@@ -65,6 +82,13 @@ Json make_job(const Spec& spec, const std::string& name, int64_t parallelism) {
                                               {"completions", 40},
                                               {"backoffLimit", 1000},
                                               {"template", pod_template(spec, workload, 0)}})}});
+}
+
+const TrainingSpec* training_of(const Spec& spec, const Json& pod) {
+  auto entry = base::parse_int(api::label_of(pod, kEntryLabel));
+  if (!entry.ok() || static_cast<size_t>(*entry) >= spec.workload.size()) return nullptr;
+  const auto& training = spec.workload[static_cast<size_t>(*entry)].training;
+  return training ? &*training : nullptr;
 }
 
 PodBehaviour draw_behaviour(const Spec& spec, const Json& pod, base::Rng rng) {
