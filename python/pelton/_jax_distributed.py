@@ -18,7 +18,7 @@ import time
 import uuid
 import warnings
 
-TESTED = ((0, 10), (0, 11))  # from, and below
+TESTED = ((0, 10), (0, 12))  # from, and below
 _PARAMETERS = ("coordinator_address", "num_processes", "process_id", "local_device_ids",
                "initialization_timeout")
 _CONNECT_AGAIN_SECONDS = 0.005

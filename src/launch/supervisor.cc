@@ -20,7 +20,8 @@ constexpr base::Duration kConnectTimeout = base::Duration::seconds(10);
 constexpr base::Duration kPoll = base::Duration::milliseconds(100);
 /// Progress alone is told no more often than this; whatever changes otherwise is told at once.
 constexpr base::Duration kTellProgress = base::Duration::seconds(2);
-/// A parked parent competes with the workers' own start: it begins when they step, or by then.
+/// A parked parent competes with the workers' own start: it begins when they step, or so long after
+/// the first generation, however short-lived each is.
 constexpr base::Duration kParkAfter = base::Duration::seconds(10);
 /// A fork takes milliseconds. A parent that does not answer for so long is ended.
 constexpr base::Duration kForkTimeout = base::Duration::seconds(5);
@@ -205,7 +206,7 @@ void Supervisor::on_list(const InitState& state) {
   is_restored_ = true;
   restore(state);
   source_->start([this](const Generation& generation, bool is_last) {
-    generation_at_ = world_.clock.elapsed();
+    if (!follower_.generation()) first_generation_at_ = world_.clock.elapsed();
     is_last_ = is_last;
     follower_.offer_coordinator(park_.has_jax());
     act(follower_.on_generation(generation, is_last, world_.clock.now()));
@@ -464,7 +465,7 @@ void Supervisor::start_park_if_time() {
   const std::vector<WorkerId> running = follower_.running();
   const bool is_time = running.empty() ||  // a spare, or between two generations
                        pages_.do_all_step(running) ||
-                       world_.clock.elapsed() - generation_at_ > kParkAfter;
+                       world_.clock.elapsed() - first_generation_at_ > kParkAfter;
   if (!is_time) return;
   if (const std::optional<SpawnOrder> order = park_.start()) send(to_json(*order));
 }

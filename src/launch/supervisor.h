@@ -91,9 +91,9 @@ class Supervisor {
   JsonLines lines_;
   bool is_restored_ = false;
   std::map<std::string, std::pair<int, uint64_t>> pids_;  ///< by key, with start_ticks
-  std::set<std::string> forking_;  ///< asked of the parked parent, not answered yet
-  std::set<WorkerId> not_forked_;  ///< what the parked parent could not: to be started anew
-  base::Duration generation_at_;   ///< when we began to follow this generation
+  std::set<std::string> forking_;       ///< asked of the parked parent, not answered yet
+  std::set<WorkerId> not_forked_;       ///< what the parked parent could not: to be started anew
+  base::Duration first_generation_at_;  ///< when we began to follow the first one
   world::Timer grace_, poll_, forks_, sweep_;
   decide::recovery::PodReport told_;  ///< the last report, and its shape: see report()
   decide::recovery::PodReport shape_;
