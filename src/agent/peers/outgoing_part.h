@@ -19,12 +19,10 @@ class OutgoingPart {
   void start(std::unique_ptr<world::Connection> connection, std::function<void()> done);
 
  private:
-  explicit OutgoingPart(world::World world)
-      : world_(world), stalled_(world.timers), next_(world.timers) {}
+  explicit OutgoingPart(world::World world) : stalled_(world.timers), next_(world.timers) {}
   void pump();
   void end();
 
-  world::World world_;
   std::string head_;  ///< line and manifest
   std::unique_ptr<world::File> data_;
   uint64_t size_ = 0, sent_ = 0;
