@@ -11,7 +11,7 @@
 //     and of one event follow no more than a few generations
 //   - the JobSet is restarted only after one of its pods has failed by itself
 //   - no job is done before all its steps are
-//   - a job that nothing befalls any more steps again soon, and at full width where it has the pods
+//   - a job that nothing befalls any more steps again soon
 #pragma once
 #include <cstdint>
 #include <functional>
