@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Agents that run and are not heard: stopped, and with the network between them and the server cut."""
+import json
 import os
 import select
 import signal
@@ -165,8 +166,11 @@ class CutOff(ClusterTest):
                                                      "--node", "node-0"), stdout=log, stderr=log)
         self.addCleanup(agent.wait)
         self.addCleanup(agent.terminate)
-        eventually(lambda: self.ready("node-0") == "True" and
-                   self.cluster.pid("agent-node-0") == agent.pid, what="the agent behind the link")
+        # The node may still count as ready from before; the agent has not said who it is by then.
+        record = self.cluster.directory / "run" / "agent-node-0.json"
+        eventually(lambda: self.ready("node-0") == "True" and record.exists() and
+                   json.loads(record.read_text() or "{}").get("pid") == agent.pid,
+                   what="the agent behind the link")
         self.check_loss_and_return(lambda: network.link(False), lambda: network.link(True), "node-0")
 
 
