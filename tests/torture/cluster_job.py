@@ -15,7 +15,6 @@ sys.path[:0] = [str(ROOT / "tools/demo"), str(ROOT / "tests/e2e")]
 
 import chaos  # noqa: E402
 from cluster import Cluster, eventually  # noqa: E402
-from training import is_worker  # noqa: E402
 
 NODES, RANKS = 5, 4  # one pod a node: four train, one is the spare
 PATIENCE = 180
@@ -106,10 +105,12 @@ class Job:
         return self.record()["generation"]["members"]
 
     def workers(self, member):
-        """The pids of a member's worker processes on this machine."""
+        """The pids of a member's worker processes on this machine: one, or none now."""
         directory = f"{self.cluster.directory}/nodes/{member['node']}/pods/{member['podUID']}"
-        processes = chaos.all_processes()
-        return [pid for pid, process in processes.items() if is_worker(process, directory, processes)]
+        try:
+            return [chaos.find_worker(chaos.all_processes(), None, directory)]
+        except LookupError:
+            return []
 
     def launcher(self, member):
         """(init, its supervisor) of a member's pod."""
