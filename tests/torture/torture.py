@@ -112,9 +112,9 @@ class Torture:
         if over != "Completed":
             raise Wrong(f"the JobSet ended as {over}")
         report = job.goodput()
-        total = sum(report["seconds"].values()) if "seconds" in report else None
-        if total is not None and abs(total - report["wallSeconds"]) > 1e-6:
-            raise Wrong(f"goodput: the categories add up to {total} s of {report['wallSeconds']}")
+        total = sum(part["nanoseconds"] for part in report["breakdown"])
+        if total != report["wallNanoseconds"]:
+            raise Wrong(f"goodput: the categories add up to {total} ns of {report['wallNanoseconds']}")
 
     def go(self):
         cluster = Cluster(nodes=cluster_job.NODES, park=cluster_job.ROOT / "tests/torture/park.yaml")
