@@ -42,6 +42,18 @@ TEST(Strings, Base64GoesThereAndBack) {
   EXPECT_FALSE(base64_decode("a b").ok());
 }
 
+TEST(Strings, AHashOfPiecesIsThatOfTheWhole) {
+  std::string bytes(100'000, '\0');
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * i >> 3);
+  Hash64 hash;
+  EXPECT_EQ(hash.value(), hash64(""));
+  for (const size_t piece : {size_t{1}, size_t{200}, size_t{65'536}}) {
+    hash.reset();
+    for (size_t at = 0; at < bytes.size(); at += piece) hash.add(bytes.substr(at, piece));
+    EXPECT_EQ(hash.value(), hash64(bytes)) << piece;
+  }
+}
+
 TEST(Strings, PercentCodingGoesThereAndBack) {
   EXPECT_EQ(percent_decode("a%2Fb%zz%"), "a/b%zz%");
   EXPECT_EQ(percent_decode(percent_encode("a/b c%\xff")), "a/b c%\xff");

@@ -168,4 +168,29 @@ uint64_t hash64(std::string_view bytes, uint64_t seed) {
   return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
 }
 
+struct Hash64::State {
+  State() : xxh3(XXH3_createState()) {}
+  ~State() { XXH3_freeState(xxh3); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  XXH3_state_t* xxh3;
+};
+
+Hash64::Hash64() : state_(std::make_unique<State>()) {
+  reset();
+}
+Hash64::~Hash64() = default;
+
+void Hash64::add(std::string_view bytes) {
+  XXH3_64bits_update(state_->xxh3, bytes.data(), bytes.size());
+}
+
+uint64_t Hash64::value() const {
+  return XXH3_64bits_digest(state_->xxh3);
+}
+
+void Hash64::reset() {
+  XXH3_64bits_reset(state_->xxh3);
+}
+
 }  // namespace pelton::base

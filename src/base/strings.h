@@ -2,6 +2,7 @@
 // Small helpers over text and bytes.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,5 +28,21 @@ std::string percent_encode(std::string_view text);  ///< all but RFC 3986 unrese
 
 /// xxHash3, 64 bits, of the bytes. Not for adversaries; stable across runs and machines.
 uint64_t hash64(std::string_view bytes, uint64_t seed = 0);
+
+/// The same of bytes that come one after the other.
+class Hash64 {
+ public:
+  Hash64();
+  ~Hash64();
+  Hash64(const Hash64&) = delete;
+  Hash64& operator=(const Hash64&) = delete;
+  void add(std::string_view bytes);
+  uint64_t value() const;  ///< of all since the last reset()
+  void reset();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 }  // namespace pelton::base

@@ -8,6 +8,8 @@ namespace {
 
 /// An outbox of this size does not wait for the end of the turn: memory stays small.
 constexpr size_t kFlushSize = 256 * 1024;
+/// What is as large as this, and has nothing before it, leaves without a copy.
+constexpr size_t kDirectSize = 64 * 1024;
 
 }  // namespace
 
@@ -58,6 +60,7 @@ world::Address Channel::peer_address() const {
 
 void Channel::send(std::string_view bytes) {
   if (!connection_ || is_finishing_ || bytes.empty()) return;
+  if (outbox_.empty() && bytes.size() >= kDirectSize) return write(bytes);
   outbox_.append(bytes);
   schedule_flush();
 }
@@ -74,14 +77,18 @@ void Channel::schedule_flush() {
 void Channel::flush() {
   is_flush_scheduled_ = false;
   if (!connection_) return outbox_.clear();
-  if (tls_) {
-    if (!outbox_.empty()) tls_->send(outbox_);
-    connection_->send(tls_->take_ciphertext());
-  } else if (!outbox_.empty()) {
-    connection_->send(outbox_);
-  }
+  write(outbox_);
   outbox_.clear();
   if (outbox_.capacity() > kFlushSize) outbox_.shrink_to_fit();
+}
+
+void Channel::write(std::string_view bytes) {
+  if (tls_) {
+    if (!bytes.empty()) tls_->send(bytes);
+    connection_->send(tls_->take_ciphertext());
+  } else if (!bytes.empty()) {
+    connection_->send(bytes);
+  }
 }
 
 size_t Channel::queued_bytes() const {

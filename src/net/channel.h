@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A byte stream over a connection, with TLS or without: what HTTP runs on.
 //
-// What is sent within one turn of the loop leaves in one piece (one TLS record, one system call).
+// What is sent within one turn of the loop leaves in one piece (one TLS record, one system call),
+// unless it is large.
 #pragma once
 #include <functional>
 #include <memory>
@@ -57,6 +58,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void start();
   void schedule_flush();
   void flush();
+  void write(std::string_view bytes);
   void on_data(std::string_view bytes);
   void on_ciphertext(std::string_view bytes);
   void on_end(base::Status status);

@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::string_view kAlpn = "\x08http/1.1";
 constexpr long kSessionSeconds = 3600;
+/// What a record's head and seal take, generously.
+constexpr size_t kRecordExtra = 256;
 
 /// Where OpenSSL reads and writes: the bytes of one receive() call, and a string to send.
 struct Pipe {
@@ -125,6 +127,7 @@ class OpenSslSession final : public TlsSession {
     ERR_clear_error();
     // Our pipe takes everything, so one call writes it all, in records of up to 16 KiB.
     size_t written = 0;
+    pipe_.out.reserve(pipe_.out.size() + plaintext.size() + plaintext.size() / 64 + kRecordExtra);
     if (SSL_write_ex(ssl_.get(), plaintext.data(), plaintext.size(), &written) != 1) {
       failure_ = base::unavailable("TLS: " + openssl_error());
     }

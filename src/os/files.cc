@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -268,6 +269,14 @@ base::Status OsFiles::remove_tree(const std::string& path) {
   std::filesystem::remove_all(resolve(path), error);
   if (error) return errno_status("removing " + resolve(path), error.value());
   return base::ok();
+}
+
+base::Result<world::Space> OsFiles::space(const std::string& path) {
+  struct statvfs found = {};
+  if (::statvfs(resolve(path).c_str(), &found) != 0) {
+    return errno_status("asking for the space at " + resolve(path), errno);
+  }
+  return world::Space{found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize};
 }
 
 base::Status OsFiles::set_mode(const std::string& path, uint32_t mode) {

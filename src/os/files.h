@@ -32,6 +32,7 @@ class OsFiles final : public world::Files {
   base::Status remove(const std::string& path) override;
   base::Status remove_tree(const std::string& path) override;
   base::Status set_mode(const std::string& path, uint32_t mode) override;
+  base::Result<world::Space> space(const std::string& path) override;
   void sync_directory(const std::string& path, world::File::Done done) override;
   base::Result<std::unique_ptr<world::FileLock>> lock(const std::string& path,
                                                       const std::string& holder) override;

@@ -2,12 +2,15 @@
 #include "os/network.h"
 
 #include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
+#include <map>
 
 #include "os/socket.h"
 
@@ -180,6 +183,21 @@ void OsNetwork::connect(
     const world::Address& address, base::Duration timeout,
     std::function<void(base::Result<std::unique_ptr<world::Connection>>)> done) {
   std::make_shared<Connecting>(loop_, address, std::move(done))->start(timeout);
+}
+
+base::Result<std::vector<world::Link>> OsNetwork::links() {
+  ifaddrs* first = nullptr;
+  if (getifaddrs(&first) != 0) return errno_status("listing the network interfaces", errno);
+  // One entry per address, so some interfaces come several times.
+  std::map<std::string, bool> found;
+  for (const ifaddrs* each = first; each != nullptr; each = each->ifa_next) {
+    if ((each->ifa_flags & IFF_LOOPBACK) != 0) continue;
+    found[each->ifa_name] = (each->ifa_flags & IFF_UP) != 0 && (each->ifa_flags & IFF_RUNNING) != 0;
+  }
+  freeifaddrs(first);
+  std::vector<world::Link> links;
+  for (const auto& [name, is_up] : found) links.push_back({name, is_up});
+  return links;
 }
 
 }  // namespace pelton::os

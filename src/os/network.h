@@ -21,6 +21,7 @@ class OsNetwork final : public world::Network {
       std::function<void(std::unique_ptr<world::Connection>)> on_accept) override;
   void connect(const world::Address& address, base::Duration timeout,
                std::function<void(base::Result<std::unique_ptr<world::Connection>>)> done) override;
+  base::Result<std::vector<world::Link>> links() override;
 
  private:
   Loop& loop_;

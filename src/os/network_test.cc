@@ -289,6 +289,19 @@ TEST_F(NetworkTest, AListenerMayBeDestroyedByWhatItAccepts) {
   run();
 }
 
+TEST_F(NetworkTest, ListsEachInterfaceOnceAndNotLoopback) {
+  std::set<std::string> listed;
+  const auto sys = world().files.list("/sys/class/net");
+  ASSERT_TRUE(sys.ok());
+  for (const auto& each : *sys) listed.insert(each.name);
+  EXPECT_EQ(listed.erase("lo"), 1);
+  const auto links = world().network.links();
+  ASSERT_TRUE(links.ok());
+  std::vector<std::string> names;
+  for (const auto& link : *links) names.push_back(link.name);
+  EXPECT_EQ(names, std::vector<std::string>(listed.begin(), listed.end()));
+}
+
 TEST_F(NetworkTest, ManyConnectionsAtOnceAllArrive) {
   std::vector<std::unique_ptr<Connection>> accepted, connected;
   listener_ = network()

@@ -516,9 +516,11 @@ TEST_F(ProcessesTest, ActivityTellsWhetherAProcessIsStoppedBusyOrGone) {
   }
   ASSERT_EQ(::kill(pid, SIGSTOP), 0);
   while (processes().activity(pid, false)->state != 'T') continue;  // as soon as it is scheduled
-  const auto waiting = processes().activity(parent.value()->pid(), true);
+  const int shell_pid = parent.value()->pid();
+  // It waits as soon as it has been given the time to say so.
+  while (processes().activity(shell_pid, false)->state != 'S') continue;
+  const auto waiting = processes().activity(shell_pid, true);
   ASSERT_TRUE(waiting.ok());
-  EXPECT_EQ(waiting->state, 'S');
   EXPECT_EQ(waiting->resent, 0);
   ASSERT_TRUE(parent.value()->signal_group(SIGKILL).ok());
   EXPECT_EQ(processes().activity(0x7ffffff0, true).status().code(), Code::NotFound);

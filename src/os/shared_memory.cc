@@ -73,4 +73,9 @@ base::Result<std::unique_ptr<world::Region>> OsSharedMemory::map_read_only(
   return region;
 }
 
+uint64_t OsSharedMemory::names_of(const std::string& path) {
+  struct stat s{};
+  return ::stat(path.c_str(), &s) == 0 ? s.st_nlink : 0;
+}
+
 }  // namespace pelton::os

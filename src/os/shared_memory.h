@@ -9,6 +9,7 @@ class OsSharedMemory final : public world::SharedMemory {
  public:
   base::Result<std::unique_ptr<world::Region>> map(const std::string& path, size_t size) override;
   base::Result<std::unique_ptr<world::Region>> map_read_only(const std::string& path) override;
+  uint64_t names_of(const std::string& path) override;
 };
 
 }  // namespace pelton::os

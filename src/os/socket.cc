@@ -46,7 +46,8 @@ bool is_all_confirmed(int fd) {
   return ::ioctl(fd, SIOCOUTQ, &bytes) != 0 || bytes == 0;
 }
 
-/// What was sent is cut from the front of the queue in steps of this.
+/// What was sent is cut from the front of the queue in steps of this, and of no less than what
+/// stays, which is moved.
 constexpr size_t kCompactSize = 1024 * 1024;
 
 class OsConnection final : public world::Connection {
@@ -147,7 +148,7 @@ class OsConnection final : public world::Connection {
       queue_.clear();
       sent_ = 0;
       if (is_finishing_) ::shutdown(fd_.get(), SHUT_WR);
-    } else if (sent_ >= kCompactSize) {
+    } else if (sent_ >= kCompactSize && sent_ >= queue_.size() / 2) {
       queue_.erase(0, sent_);
       sent_ = 0;
     }

@@ -42,6 +42,14 @@ void SimDisk::set_volatile(const std::string& directory) {
   volatile_.push_back(clean(directory) + "/");
 }
 
+uint64_t SimDisk::names_of(const std::string& path) const {
+  const auto found = names_.find(clean(path));
+  if (found == names_.end()) return 0;
+  return static_cast<uint64_t>(std::count_if(names_.begin(), names_.end(), [&](const auto& each) {
+    return each.second == found->second;
+  }));
+}
+
 std::shared_ptr<std::string> SimDisk::content(const std::string& path) const {
   const auto found = names_.find(clean(path));
   if (found == names_.end()) return nullptr;
@@ -462,6 +470,13 @@ class SimFiles final : public world::Files {
     PELTON_TRY(usable());
     if (!exists(path)) return base::not_found(path + ": no such file or directory");
     return clean(path);
+  }
+
+  /// A simulated disk is full when it is told so, and has no size.
+  base::Result<world::Space> space(const std::string& path) override {
+    PELTON_TRY(usable());
+    if (!exists(path)) return base::not_found(path + ": no such file or directory");
+    return world::Space{uint64_t{1} << 40, uint64_t{1} << 40};
   }
 
   base::Status set_mode(const std::string& path, uint32_t) override {

@@ -51,6 +51,8 @@ class SimDisk {
   /// The bytes of a file as processes see them; null where there is none. Their address changes
   /// when the file becomes longer.
   std::shared_ptr<std::string> content(const std::string& path) const;
+  /// How many names lead to the file that `path` names; 0: there is none.
+  uint64_t names_of(const std::string& path) const;
 
   /// The Files of one process; paths are this disk's, relative ones from "/".
   std::unique_ptr<world::Files> files(SimProcess& process);

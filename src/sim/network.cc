@@ -130,6 +130,11 @@ class SimProcessNetwork final : public world::Network {
     network_.connect(process_, address, timeout, std::move(done));
   }
 
+  /// What is cut in a simulation are paths, never the interface.
+  base::Result<std::vector<world::Link>> links() override {
+    return std::vector<world::Link>{{"eth0", true}};
+  }
+
  private:
   SimNetwork& network_;
   SimProcess& process_;

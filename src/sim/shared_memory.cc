@@ -54,4 +54,8 @@ base::Result<std::unique_ptr<world::Region>> SimSharedMemory::map_read_only(
       std::make_unique<FileRegion>(content, content->data(), content->size()));
 }
 
+uint64_t SimSharedMemory::names_of(const std::string& path) {
+  return disk_.names_of(path);
+}
+
 }  // namespace pelton::sim

@@ -17,6 +17,7 @@ class SimSharedMemory final : public world::SharedMemory {
   SimSharedMemory(SimDisk& disk, SimProcess& process) : disk_(disk), process_(process) {}
   base::Result<std::unique_ptr<world::Region>> map(const std::string& path, size_t size) override;
   base::Result<std::unique_ptr<world::Region>> map_read_only(const std::string& path) override;
+  uint64_t names_of(const std::string& path) override;
 
  private:
   SimDisk& disk_;

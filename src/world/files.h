@@ -75,6 +75,12 @@ struct DirectoryEntry {
   uint64_t size = 0;
 };
 
+/// Of the file system that holds a path.
+struct Space {
+  uint64_t free_bytes = 0;  ///< for us
+  uint64_t total_bytes = 0;
+};
+
 class Files {
  public:
   virtual ~Files() = default;
@@ -97,6 +103,7 @@ class Files {
   /// The permission bits of a file or directory, e.g. 0755. A simulated world may only check that
   /// the path exists.
   virtual base::Status set_mode(const std::string& path, uint32_t mode) = 0;
+  virtual base::Result<Space> space(const std::string& path) = 0;
   /// An exclusive lock that dies with the process. FailedPrecondition names the holder, as that
   /// wrote itself into the file (`holder`, one line, e.g. "pid 42").
   virtual base::Result<std::unique_ptr<FileLock>> lock(const std::string& path,

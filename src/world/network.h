@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 #include "base/time.h"
@@ -57,6 +58,12 @@ class Listener {
   virtual Address address() const = 0;  ///< with the real port where 0 was asked for
 };
 
+/// A network interface other than loopback.
+struct Link {
+  std::string name;    ///< "eth0"
+  bool is_up = false;  ///< set up, and has a carrier
+};
+
 class Network {
  public:
   virtual ~Network() = default;
@@ -66,6 +73,8 @@ class Network {
   /// Calls `done` once with the connection, or Unavailable (refused, unreachable, timeout).
   virtual void connect(const Address& address, base::Duration timeout,
                        std::function<void(base::Result<std::unique_ptr<Connection>>)> done) = 0;
+  /// The interfaces of our network namespace, each once.
+  virtual base::Result<std::vector<Link>> links() = 0;
 };
 
 }  // namespace pelton::world

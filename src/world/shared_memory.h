@@ -2,6 +2,7 @@
 // Memory that is a file, so that it outlives the process: a file in a tmpfs directory, mapped.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -32,6 +33,8 @@ class SharedMemory {
   virtual base::Result<std::unique_ptr<Region>> map(const std::string& path, size_t size) = 0;
   /// An existing file, whole, for reading.
   virtual base::Result<std::unique_ptr<Region>> map_read_only(const std::string& path) = 0;
+  /// How many names the file has (Files::link() makes more); 0: there is no such file.
+  virtual uint64_t names_of(const std::string& path) = 0;
 };
 
 }  // namespace pelton::world
