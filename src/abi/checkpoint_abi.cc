@@ -75,6 +75,7 @@ struct pelton_checkpointer {
   pelton::base::Result<Restored> load(const Targets& targets);
   Status plan(const Json& what);
   void remove_plans(const std::string& but);
+  Status agree(const Json& what);
   Status take_error();
   void on_saved(Areas::Area& area, const pelton::base::Result<pelton::checkpoint::Saved>& saved);
   void remove_older();
@@ -349,6 +350,25 @@ void pelton_checkpointer::remove_plans(const std::string& but) {
   }
 }
 
+Status pelton_checkpointer::agree(const Json& what) {
+  if (!place) return pelton::base::invalid_argument("directory: the ranks have none in common");
+  const std::string path =
+      fmt::format("{}/agreed/e{}-{}", place->directory, like.epoch, what["name"].as_string());
+  Result<std::string> agreed = pelton::base::not_found(path);
+  thread->wait_for([&](const std::function<void()>& done) {
+    if (what.contains("mine")) {
+      agreed = pelton::checkpoint::agree(place->files, path, fmt::format("w{}", like.writer),
+                                         what["mine"].as_string());
+    } else if (place->files.exists(path)) {
+      agreed = place->files.read(path);
+    }
+    done();
+  });
+  if (!agreed.ok()) return agreed.error();
+  pelton::abi::last_answer = *agreed;
+  return pelton::base::ok();
+}
+
 Result<pelton_checkpointer::Restored> pelton_checkpointer::load(const Targets& targets) {
   namespace checkpoint = pelton::checkpoint;
   const checkpoint::Seeker seeker{like.job, like.generation, like.epoch, like.writer};
@@ -438,6 +458,16 @@ int pelton_checkpoint_plan(pelton_checkpointer* checkpointer, const char* what,
   const int code = pelton::abi::report(checkpointer->plan(*json));
   if (code == PELTON_CHECKPOINT_OK) *answer = pelton::abi::last_answer.c_str();
   return code;
+}
+
+int pelton_checkpoint_agree(pelton_checkpointer* checkpointer, const char* what,
+                            const char** answer) {
+  const Result<Json> json = parsed(what);
+  if (!json.ok()) return pelton::abi::report(json.error());
+  const Status status = checkpointer->agree(*json);
+  const int code = pelton::abi::report(status);
+  if (code == PELTON_CHECKPOINT_OK) *answer = pelton::abi::last_answer.c_str();
+  return status.code() == pelton::base::Code::NotFound ? PELTON_CHECKPOINT_NONE : code;
 }
 
 int pelton_checkpoint_wait(pelton_checkpointer* checkpointer) {

@@ -13,6 +13,7 @@
 #include "agent/device_ledger.h"
 #include "agent/event_recorder.h"
 #include "agent/job_memory.h"
+#include "agent/node_health.h"
 #include "agent/object_watches.h"
 #include "agent/park.h"
 #include "agent/pod_lifecycle.h"
@@ -34,8 +35,7 @@ struct AgentOptions {
   size_t parallel_starts = 8;
   LifecycleOptions lifecycle;
   LogLimits log_limits;
-  /// Prints the kernel's log as it grows (agent/node_health.h). Empty: nobody looks.
-  std::vector<std::string> kernel_log;
+  HealthSources health;
 
   std::string node_directory() const { return data_directory + "/nodes/" + machine.node_name; }
 };

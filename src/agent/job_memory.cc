@@ -5,6 +5,7 @@
 
 #include "agent/memory_volumes.h"
 #include "api/object.h"
+#include "decide/recovery/policy.h"
 
 namespace pelton::agent {
 namespace {
@@ -73,6 +74,8 @@ JobMemory::Entry& JobMemory::entry(const SupervisedJob& job) {
                                  Entry& seen = entries_.at(uid);
                                  seen.is_over = is_over(policy, uid);
                                  seen.policy = policy == nullptr ? Json() : *policy;
+                                 seen.is_known = true;
+                                 for (auto& go_on : std::exchange(seen.waiting, {})) go_on();
                                  if (seen.is_open && follower_ != nullptr) {
                                    follower_->on_policy(uid, policy);
                                  }
@@ -96,8 +99,20 @@ JobMemory::Use JobMemory::use(const SupervisedJob& job) {
   return use;
 }
 
+bool JobMemory::is_allowed(const std::string& job_uid) const {
+  const auto it = entries_.find(job_uid);
+  if (it == entries_.end()) return true;
+  const auto policy = decide::recovery::policy_of(it->second.policy["spec"]);
+  return !policy.ok() || policy->tiers.contains(decide::recovery::Tier::Memory);
+}
+
 void JobMemory::prepare(const SupervisedJob& job, std::function<void(base::Status)> done) {
-  const Entry& found = entry(job);
+  Entry& found = entry(job);
+  if (!found.is_known) {
+    found.waiting.push_back([this, job, done = std::move(done)] { prepare(job, done); });
+    return;
+  }
+  if (!is_allowed(job.uid)) return done(base::ok());
   const std::string where = home(job.uid);
   if (found.is_removing) {
     return done(base::unavailable("the memory of job " + job.uid + " is just being given back"));
@@ -110,7 +125,7 @@ void JobMemory::prepare(const SupervisedJob& job, std::function<void(base::Statu
   };
   base::Status made = make();
   if (!made.ok()) return done(std::move(made).with("the memory of job " + job.uid));
-  mount_memory_volumes(world_.processes, {{directory(job.uid), quota_bytes_}},
+  mount_memory_volumes(world_.processes, {{directory(job.uid), quota_bytes_, true}},
                        [this, uid = job.uid, done = std::move(done),
                         alive = std::weak_ptr(alive_)](base::Status status) {
                          if (!alive.expired() && status.ok()) open(uid);

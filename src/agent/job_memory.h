@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "agent/object_watches.h"
 #include "base/json.h"
@@ -55,17 +56,22 @@ class JobMemory {
   /// Held by each pod of the job that is here.
   using Use = std::shared_ptr<void>;
   Use use(const SupervisedJob& job);
-  /// Makes the memory; Ok where it is there. Call while a use is held.
+  /// Makes the memory; Ok where it is there, and where the policy allows none. Waits until it is
+  /// known what the policy says. Call while a use is held.
   void prepare(const SupervisedJob& job, std::function<void(base::Status)> done);
   std::string directory(const std::string& job_uid) const;
+  /// Whether the policy, as far as it is known, lets the job use it (spec.tiers).
+  bool is_allowed(const std::string& job_uid) const;
 
  private:
   struct Entry {
     SupervisedJob job;
     std::weak_ptr<void> use;
     ObjectWatches::Handle watch;
-    bool is_open = false;      ///< mounted, as far as we know
-    base::Json policy;         ///< as it was seen last
+    bool is_open = false;                        ///< mounted, as far as we know
+    base::Json policy;                           ///< as it was seen last
+    bool is_known = false;                       ///< it was seen, or there is none
+    std::vector<std::function<void()>> waiting;  ///< until it is
     bool is_over = false;      ///< by what the policy says now; without word of it: no
     bool is_removing = false;  ///< then is there no more for a new use
   };

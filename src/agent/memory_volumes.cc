@@ -29,14 +29,18 @@ void mount_memory_volumes(world::Processes& processes, const std::vector<MemoryM
   if (mounts.empty()) return done(base::ok());
   constexpr const char* kScript = R"(
 while [ $# -gt 0 ]; do
-  mountpoint -q "$1" || mount -t tmpfs -o "size=$2,mode=0777,nosuid,nodev" tmpfs "$1"
-  shift 2
+  options="size=$2,mode=0777,nosuid,nodev"
+  mountpoint -q "$1" ||
+    { [ "$3" = large ] && mount -t tmpfs -o "$options,huge=within_size" tmpfs "$1"; } ||
+    mount -t tmpfs -o "$options" tmpfs "$1"
+  shift 3
 done
 )";
   std::vector<std::string> arguments;
   for (const MemoryMount& mount : mounts) {
     arguments.push_back(mount.directory);
     arguments.push_back(std::to_string(mount.bytes));
+    arguments.emplace_back(mount.is_for_large_files ? "large" : "small");
   }
   run_script(processes, "mounting memory", kScript, std::move(arguments), std::move(done));
 }

@@ -14,6 +14,9 @@ namespace pelton::agent {
 struct MemoryMount {
   std::string directory;  ///< there already
   int64_t bytes = 0;      ///< writes beyond get ENOSPC
+  /// For few large files: in huge pages, where the kernel has them for tmpfs, a mapping costs next
+  /// to nothing.
+  bool is_for_large_files = false;
 };
 
 /// Mounts those that are not mounted yet. Unavailable with the tool's words.

@@ -71,6 +71,7 @@ base::Status Areas::adopt() {
       areas_[i].version = all[i].version;
       continue;
     }
+    if (memory_.names_of(all[i].path) > 1) continue;  // an agent keeps it
     if (all[i].version) {
       files_.remove(manifest_of(*all[i].version)).ignore("its data goes next");
     }
@@ -138,7 +139,32 @@ Areas::Area* Areas::next(const Version& version) {
   return free[decide::checkpoint::decide_area(held, settings_.generation, restored_)];
 }
 
+bool Areas::is_linked(const Area& area) const {
+  return is_shared() && !area.path.empty() && memory_.names_of(area.path) > 1;
+}
+
+/// Takes another file; false where there is no room for one.
+bool Areas::leave(Area& area, const Version& version, size_t bytes) {
+  const std::string path = directory_of(version) + "/" + data_name(settings_.writer);
+  if (path == area.path || !files_.make_directories(parent_of(path)).ok()) return false;
+  for (const std::string& old : {manifest_of(version), path}) {
+    const base::Status removed = files_.remove(old);
+    if (!removed.ok() && removed.code() != base::Code::NotFound) return false;
+  }
+  auto region = memory_.map(path, bytes);
+  if (!region.ok()) {
+    files_.remove(path).ignore("it may not even have been made");
+    return false;
+  }
+  area.region = std::move(region).value();
+  area.path = path;
+  area.file_bytes = area.region->size();
+  area.version.reset();
+  return true;
+}
+
 base::Status Areas::begin(Area& area, const Version& version, size_t bytes) {
+  if (is_linked(area) && leave(area, version, bytes)) return base::ok();
   if (area.version) {
     const std::string manifest = manifest_of(*area.version);
     // Before its bytes change: from here on nobody takes it for that version.

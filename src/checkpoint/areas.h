@@ -50,7 +50,9 @@ class Areas {
 
   /// The area that a save of this version overwrites; nullptr where both are busy.
   Area* next(const Version& version);
-  /// From here on the area holds nothing, and has room for `bytes`.
+  /// From here on the area holds nothing, and has room for `bytes`. A file that has a second name
+  /// is an agent's, which keeps it for peers: it stays with its manifest, for the agent to remove,
+  /// and another one is made, where there is room for three.
   base::Status begin(Area& area, const Version& version, size_t bytes);
   /// From here on it holds manifest's part of the version (where it is a file; sets file).
   void publish(Area& area, const Version& version, decide::checkpoint::Manifest manifest);
@@ -68,6 +70,8 @@ class Areas {
   void remove_older() const;
 
  private:
+  bool is_linked(const Area& area) const;
+  bool leave(Area& area, const Version& version, size_t bytes);
   base::Status make_room(Area& area, const std::string& new_path, size_t bytes);
   base::Status move_to(Area& area, const Version& version, size_t bytes);
   void note(const base::Status& why);

@@ -31,11 +31,23 @@ class KillPoints {
   int committed() const { return committed_; }
   int damaged() const { return damaged_; }
   int from_memory() const { return from_memory_; }
+  int from_peers() const { return from_peers_; }
+  int kept() const { return kept_count_; }
 
  private:
   struct Writer;
   struct Attempt;
+  struct Kept;
+  /// A part as another machine's memory has it.
+  struct Copy {
+    std::string manifest, data;
+  };
   using Version = decide::checkpoint::Version;
+  struct PeerVersion {
+    Version version;
+    std::map<uint64_t, Copy> parts;  ///< by writer
+    bool is_damaged = false;
+  };
 
   void fail(std::string what);
   void begin();
@@ -47,6 +59,11 @@ class KillPoints {
   bool has_zombie() const;
   void on_saved(Attempt& attempt, Version version, const base::Result<Saved>& saved);
   void damage();
+  void keep(const Attempt& attempt, int64_t step);
+  void check_kept(bool may_be_gone);
+  void copy_to_peers(const Attempt& attempt, Version version);
+  base::Result<base::Json> ask_peers(world::Files& files, const base::Json& question);
+  decide::checkpoint::MemoryVersion named_from_peers() const;
   bool wait(const std::function<bool()>& predicate);
   std::vector<decide::checkpoint::Tensor> tensors() const;
   std::string content(const decide::checkpoint::Tensor& tensor, Version version) const;
@@ -64,7 +81,10 @@ class KillPoints {
   int64_t begun_ = 0;             ///< epoch of the newest attempt that was told so
   std::unique_ptr<Attempt> current_;
   std::vector<std::unique_ptr<Attempt>> past_;  ///< the last of them may still be running
-  int restored_ = 0, committed_ = 0, damaged_ = 0, from_memory_ = 0;
+  std::unique_ptr<Kept> kept_;                  ///< what an agent keeps by a second name
+  std::map<decide::checkpoint::MemoryVersion, PeerVersion> peers_;
+  int restored_ = 0, committed_ = 0, damaged_ = 0, from_memory_ = 0, from_peers_ = 0;
+  int kept_count_ = 0;
   double kill_in_copy_ = 0;  ///< how probable it is that a process dies while it copies
 };
 

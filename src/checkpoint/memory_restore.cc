@@ -285,13 +285,29 @@ base::Result<std::optional<Restored>> restore_from_memory(const Memory& memory,
   }
 }
 
+/// Our own fence stands in the log, so what is committed there is the same for all ranks of the
+/// attempt, and all take it or none does.
+base::Result<bool> is_older_than_durable(const MemoryVersion& version, const Place* durable) {
+  if (durable == nullptr) return false;
+  const auto state = durable->log.read();
+  if (!state.ok()) return state.error();
+  const auto* newest = state->newest();
+  return newest != nullptr && decide::checkpoint::is_behind(version, newest->step);
+}
+
 }  // namespace
 
 void restore(const Memory& memory, const Place* durable, const Seeker& seeker, const Choice& choice,
              std::vector<Target> targets, RestoreDone done, OnThreads on_threads) {
   if (choice.named) {
-    return done(
-        restore_version(memory, durable, seeker, *choice.named, targets, std::move(on_threads)));
+    const auto is_behind = is_older_than_durable(*choice.named, durable);
+    if (!is_behind.ok()) return done(is_behind.error());
+    if (!*is_behind) {
+      return done(
+          restore_version(memory, durable, seeker, *choice.named, targets, std::move(on_threads)));
+    }
+    return restore_newest(*durable, std::move(targets), choice.is_alone, std::move(done),
+                          std::move(on_threads));
   }
   std::vector<std::string> passed_over;
   if (!memory.directory.empty() && choice.is_one_node) {

@@ -39,7 +39,8 @@ base::Result<Restored> restore_version(const Memory& memory, const Place* durabl
 
 /// Whom to ask what is restored.
 struct Choice {
-  std::optional<decide::checkpoint::MemoryVersion> named;  ///< by the job's generation
+  /// By the job's generation; not taken where a later step is durable.
+  std::optional<decide::checkpoint::MemoryVersion> named;
   bool is_one_node = true;  ///< all ranks see the same memory, and so may choose there themselves
   bool is_alone = true;     ///< one rank: what is damaged is passed over
 };

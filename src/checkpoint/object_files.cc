@@ -333,6 +333,10 @@ Result<std::string> ObjectFiles::real_path(const std::string& path) {
   return path;
 }
 
+Result<world::Space> ObjectFiles::space(const std::string& path) {
+  return is_ours(path) ? not_here(path, "limits of space") : others_.space(path);
+}
+
 Status ObjectFiles::set_mode(const std::string& path, uint32_t mode) {
   return is_ours(path) ? not_here(path, "modes") : others_.set_mode(path, mode);
 }

@@ -52,6 +52,7 @@ class ObjectFiles final : public world::Files {
   base::Status remove_tree(const std::string& path) override;
   void sync_directory(const std::string& path, world::File::Done done) override;
   base::Status set_mode(const std::string& path, uint32_t mode) override;
+  base::Result<world::Space> space(const std::string& path) override;
   base::Result<std::unique_ptr<world::FileLock>> lock(const std::string& path,
                                                       const std::string& holder) override;
   base::Result<std::unique_ptr<world::FileWatch>> watch(const std::string& path,

@@ -78,6 +78,13 @@ PELTON_EXPORT int pelton_checkpoint_save(pelton_checkpointer* checkpointer, cons
 PELTON_EXPORT int pelton_checkpoint_plan(pelton_checkpointer* checkpointer, const char* what,
                                          const char** answer);
 
+/* One word for all ranks of the attempt about `name`, by the directory that they have in common:
+ * what the first of those said who said one. `what` is JSON: name (letters, digits and dashes),
+ * mine (a text; absent: only ask). *answer is that text, valid until the next call of this thread.
+ * NONE: nobody has said one. INVALID: the ranks have no directory in common. */
+PELTON_EXPORT int pelton_checkpoint_agree(pelton_checkpointer* checkpointer, const char* what,
+                                          const char** answer);
+
 /* Makes the buffers for saves of these slices beforehand, so that the first save is as quick as
  * the others. `what` as for saving. */
 PELTON_EXPORT int pelton_checkpoint_prepare(pelton_checkpointer* checkpointer, const char* what);

@@ -145,6 +145,15 @@ base::Result<std::optional<Commit>> complete_commit(const Place& place, const st
       Commit{one.step, one.epoch, name, one.writers, decide::checkpoint::plan_digest(one.tensors)});
 }
 
+/// Whether another writer may have given the step back already, since a later one is committed.
+bool is_outdated(const Place& place, const std::string& name) {
+  const auto step = decide::checkpoint::step_and_epoch(name);
+  const auto state = place.log.read();
+  const Commit* const newest = state.ok() ? state->newest() : nullptr;
+  return step && newest != nullptr &&
+         std::pair(newest->epoch, newest->step) > std::pair(step->second, step->first);
+}
+
 /// Steps of the newest epoch that are not committed, newest first.
 std::vector<std::string> left_behind(const Place& place, const LogFile::LogState& state) {
   std::vector<std::string> names;
@@ -205,7 +214,11 @@ void save_part(const Place& place, Manifest manifest, std::string_view bytes, Sa
 
 void commit_if_complete(const Place& place, const std::string& directory, SaveDone done) {
   auto commit = complete_commit(place, directory);
-  if (!commit.ok()) return done(commit.error());
+  if (!commit.ok()) {
+    const bool is_gone = commit.status().code() == base::Code::NotFound;
+    return done(is_gone && is_outdated(place, directory) ? base::Result<Saved>(Saved::Written)
+                                                         : commit.error());
+  }
   if (!*commit) return done(Saved::Written);
   const auto append = [place, commit = **commit, done](const base::Status& synced) {
     if (!synced.ok()) return done(synced);

@@ -43,7 +43,7 @@ IncomingPart::IncomingPart(world::Files& files, const std::string& memory, std::
       part_(part) {}
 
 IncomingPart::~IncomingPart() {
-  data_.reset();
+  writer_.reset();
   if (has_made_data_) {
     files_.remove(hidden(checkpoint::data_name(part_.writer))).ignore("it may have its name");
   }
@@ -70,12 +70,11 @@ base::Status IncomingPart::feed(std::string_view bytes) {
 
 base::Status IncomingPart::take_line(std::string_view& bytes) {
   const size_t end = bytes.find('\n');
-  pending_ += bytes.substr(0, end);
-  if (pending_.size() > kLongestLine) return base::invalid_argument("no stream of a part");
+  line_ += bytes.substr(0, end);
+  if (line_.size() > kLongestLine) return base::invalid_argument("no stream of a part");
   bytes.remove_prefix(end == std::string_view::npos ? bytes.size() : end + 1);
   if (end == std::string_view::npos) return base::ok();
-  PELTON_ASSIGN(const Json line, Json::parse(pending_));
-  pending_.clear();
+  PELTON_ASSIGN(const Json line, Json::parse(line_));
   const int64_t manifest = line["manifest"].as_int(-1);
   const int64_t data = line["data"].as_int(-1);
   if (manifest < 1 || static_cast<uint64_t>(manifest) > kLargestManifest || data < 0) {
@@ -99,7 +98,7 @@ base::Status IncomingPart::begin_data() {
   PELTON_ASSIGN(const Json json, checkpoint::unseal(manifest_, what));
   base::Result<checkpoint::Manifest> manifest = checkpoint::manifest_of(json);
   if (!manifest.ok()) return std::move(manifest).status().with(what);
-  if (manifest->job != job_ || manifest->step != part_.version.step ||
+  if (manifest->run != job_ || manifest->step != part_.version.step ||
       manifest->writer != static_cast<uint64_t>(part_.writer) ||
       manifest->file != checkpoint::data_name(part_.writer) ||
       manifest->file_bytes != data_bytes_) {
@@ -113,9 +112,14 @@ base::Status IncomingPart::begin_data() {
   PELTON_TRY(files_.set_mode(directory_, kModeDirectory));
   const std::string path = hidden(checkpoint::data_name(part_.writer));
   files_.remove(path).ignore("what a dead agent left, if anything");
-  PELTON_ASSIGN(data_, files_.open(path, world::OpenMode::CreateNew));
+  PELTON_ASSIGN(auto data, files_.open(path, world::OpenMode::CreateNew));
   has_made_data_ = true;
-  PELTON_TRY(data_->truncate(data_bytes_));
+  PELTON_TRY(data->truncate(data_bytes_));
+  writer_ =
+      std::make_unique<BlockWriter>(std::move(data), data_bytes_, [this](base::Status status) {
+        const auto tell = on_written_;  // which may destroy this
+        tell(std::move(status));
+      });
   state_ = stretches_.empty() ? State::Complete : State::Data;
   return base::ok();
 }
@@ -141,42 +145,38 @@ base::Status IncomingPart::plan_stretches(const checkpoint::Manifest& manifest) 
       at = end;
     }
   }
+  if (at > manifest.file_bytes) {
+    return base::invalid_argument(to_string(part_) + ": a slice ends after its file");
+  }
   add_gap(at, manifest.file_bytes);
   return base::ok();
 }
 
+/// Verified while it is in the cache, and written whether it is right or not: under no name of a
+/// part's.
 base::Status IncomingPart::take_data(std::string_view& bytes) {
   const Stretch& stretch = stretches_[next_];
-  const size_t size = stretch.end - stretch.begin;
-  if (pending_.empty() && bytes.size() >= size) {
-    PELTON_TRY(put(stretch, bytes.substr(0, size)));
-    bytes.remove_prefix(size);
-  } else {
-    const std::string_view part = bytes.substr(0, size - pending_.size());
-    pending_ += part;
-    bytes.remove_prefix(part.size());
-    if (pending_.size() < size) return base::ok();
-    PELTON_TRY(put(stretch, pending_));
-    pending_.clear();
-  }
-  if (++next_ == stretches_.size()) state_ = State::Complete;
-  return base::ok();
-}
-
-base::Status IncomingPart::put(const Stretch& stretch, std::string_view bytes) {
-  if (stretch.is_checked && base::hash64(bytes) != stretch.checksum) {
+  const std::string_view some = bytes.substr(0, stretch.end - data_come_);
+  bytes.remove_prefix(some.size());
+  data_come_ += some.size();
+  hash_.add(some);
+  writer_->add(some);
+  if (data_come_ < stretch.end) return base::ok();
+  if (stretch.is_checked && hash_.value() != stretch.checksum) {
     return {base::Code::DataLoss,
             fmt::format("{}: bytes {} to {} are not what was saved (it may have given way to a "
                         "newer step while it was sent)",
                         to_string(part_), stretch.begin, stretch.end)};
   }
-  return data_->write_at(stretch.begin, bytes);
+  hash_.reset();
+  if (++next_ == stretches_.size()) state_ = State::Complete;
+  return base::ok();
 }
 
 base::Status IncomingPart::publish() {
   const std::string manifest = checkpoint::manifest_name(part_.writer);
   if (files_.exists(directory_ + "/" + manifest)) return base::ok();
-  data_.reset();
+  writer_.reset();
   const std::string data = checkpoint::data_name(part_.writer);
   PELTON_TRY(files_.set_mode(hidden(data), kModeFile));
   files_.remove(hidden(manifest)).ignore("what a dead agent left, if anything");

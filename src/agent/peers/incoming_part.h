@@ -8,12 +8,15 @@
 // While it comes the data lie in .peer-w00003.data in the version's directory. Nothing has the
 // part's own name before each chunk has been checked against the manifest; the manifest is last.
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "agent/peers/block_writer.h"
 #include "agent/peers/part_id.h"
+#include "base/strings.h"
 #include "decide/checkpoint/manifest.h"
 #include "world/files.h"
 
@@ -24,7 +27,8 @@ class IncomingPart {
   /// What is not published yet begins with this.
   static constexpr const char* kHalf = ".peer-";
 
-  /// Of `job`, below its memory directory. `files` must outlive it.
+  /// Of the job with this uid, which is its manifests' `run` (their `job` is what the script calls
+  /// it), below its memory directory. `files` must outlive it.
   IncomingPart(world::Files& files, const std::string& memory, std::string job, PartId part);
   /// What was not published is removed.
   ~IncomingPart();
@@ -32,9 +36,17 @@ class IncomingPart {
   IncomingPart& operator=(const IncomingPart&) = delete;
 
   /// The next bytes. DataLoss: they are not what the manifest says; InvalidArgument: it is another
-  /// part's, or no such stream; ResourceExhausted: the memory is full. Then there is no more.
+  /// part's, or no such stream. Then there is no more.
   base::Status feed(std::string_view bytes);
-  bool is_complete() const { return state_ == State::Complete; }
+  /// `on_written` is told when some of what was fed is in the file. ResourceExhausted: the memory
+  /// is full. Before feed().
+  void tell(std::function<void(base::Status)> on_written) { on_written_ = std::move(on_written); }
+  /// More than is being written should not be fed now.
+  bool is_busy() const { return writer_ && writer_->is_busy(); }
+  /// All has come, and been verified.
+  bool is_fed() const { return state_ == State::Complete; }
+  /// It is in the file too.
+  bool is_complete() const { return is_fed() && (!writer_ || writer_->is_done()); }
   /// Gives data and manifest their names. Ok where somebody else has put the part there meanwhile.
   base::Status publish();
 
@@ -52,7 +64,6 @@ class IncomingPart {
   base::Status begin_data();
   base::Status plan_stretches(const decide::checkpoint::Manifest& manifest);
   void add_gap(uint64_t begin, uint64_t end);
-  base::Status put(const Stretch& stretch, std::string_view bytes);
   std::string hidden(const std::string& name) const { return directory_ + "/" + kHalf + name; }
 
   world::Files& files_;
@@ -61,11 +72,13 @@ class IncomingPart {
   PartId part_;
   State state_ = State::Line;
   uint64_t manifest_bytes_ = 0, data_bytes_ = 0;
-  std::string pending_;  ///< of the line, the manifest, or the stretch under way
-  std::string manifest_;
+  std::string line_, manifest_;  ///< as far as they have come
   std::vector<Stretch> stretches_;
-  size_t next_ = 0;  ///< stretch
-  std::unique_ptr<world::File> data_;
+  size_t next_ = 0;         ///< stretch
+  uint64_t data_come_ = 0;  ///< of data_bytes_
+  base::Hash64 hash_;       ///< of the stretch under way
+  std::unique_ptr<BlockWriter> writer_;
+  std::function<void(base::Status)> on_written_ = [](const base::Status&) {};
   bool has_made_data_ = false;
 };
 

@@ -8,6 +8,7 @@
 
 #include "agent/job_memory.h"
 #include "checkpoint/held.h"
+#include "decide/recovery/policy.h"
 
 namespace pelton::agent {
 namespace {
@@ -25,12 +26,15 @@ constexpr size_t kVersions = 16;
 constexpr size_t kKept = 2;
 /// A receiver answers when it has the part; one to whom nothing comes says so by itself.
 constexpr base::Duration kAnswer = base::Duration::hours(1);
-constexpr const char* kSending = ".sending";
 
 }  // namespace
 
 JobPeers::JobPeers(world::World world, PeerClient& peers, Settings settings)
-    : world_(world), peers_(peers), settings_(std::move(settings)), look_(world.timers) {}
+    : world_(world),
+      peers_(peers),
+      settings_(std::move(settings)),
+      kept_(world.files, checkpoints()),
+      look_(world.timers) {}
 
 JobPeers::~JobPeers() = default;
 
@@ -46,12 +50,6 @@ std::string JobPeers::target_of(const std::string& rest) const {
   return "/memory/" + settings_.job_uid + "/" + rest;
 }
 
-std::string JobPeers::link_of(const PartId& part, const std::string& target) const {
-  std::string name = to_string(part) + "-" + target;
-  std::replace(name.begin(), name.end(), '/', '-');
-  return checkpoints() + "/" + kSending + "/" + name;
-}
-
 std::vector<Holding> JobPeers::holdings() const {
   return checkpoint::read_held(world_.files, settings_.memory, kVersions);
 }
@@ -61,8 +59,8 @@ base::Status JobPeers::open() {
   PELTON_ASSIGN(const std::string real, world_.files.real_path(checkpoints()));
   if (real != checkpoints()) return base::invalid_argument(checkpoints() + ": leads elsewhere");
   PELTON_TRY(world_.files.set_mode(checkpoints(), kModeDirectory));
-  remove_leftovers();
-  PELTON_TRY(world_.files.make_directories(checkpoints() + "/" + kSending));
+  remove_halves();
+  PELTON_TRY(kept_.adopt());
   PELTON_ASSIGN(watch_, world_.files.watch(checkpoints(), [this] { look_soon(); }));
   const std::string socket = settings_.memory + "/" + kSocketName;
   PELTON_ASSIGN(listener_, world_.network.listen(
@@ -73,9 +71,8 @@ base::Status JobPeers::open() {
   return world_.files.set_mode(socket, kModeDirectory);
 }
 
-/// Of a dead agent: half parts, and links to what it was sending.
-void JobPeers::remove_leftovers() {
-  world_.files.remove_tree(checkpoints() + "/" + kSending).ignore("it is tried at the next start");
+/// What a dead agent was receiving.
+void JobPeers::remove_halves() {
   const auto versions = world_.files.list(checkpoints());
   if (!versions.ok()) return;
   for (const world::DirectoryEntry& version : *versions) {
@@ -95,19 +92,25 @@ void JobPeers::follow(const Json* policy) {
   base::Result<decide::recovery::Generation> generation =
       decide::recovery::generation_of(entry["generation"]);
   if (!generation.ok()) return;  // none yet, or what PodSupervision has complained of
+  const bool is_next = generation_ && generation_->number != generation->number;
   generation_ = *std::move(generation);
-  replicas_ = static_cast<int>((*policy)["spec"]["memoryReplicas"].as_int(1));
+  if (is_next) {
+    // Who was to copy what is different now; all go on from the version that was restored.
+    round_.reset();
+    copied_ = {-1, -1};
+    pace_ = {};
+    for (auto& [name, target] : targets_) target.call.reset();
+    if (generation_->restore) kept_.release_all_but(*generation_->restore);
+  }
+  const auto spec = decide::recovery::policy_of((*policy)["spec"]);
+  replicas_ = spec.ok() ? spec->memory_replicas : 1;
   std::vector<decide::checkpoint::ReplicaNode> nodes;
   for (const auto& member : generation_->members) nodes.push_back({member.node, member.rack});
   std::set<std::string> names;
   for (std::string& name : replica_targets(nodes, settings_.node, replicas_)) {
     names.insert(std::move(name));
   }
-  std::erase_if(targets_, [&](const auto& target) {
-    if (names.contains(target.first)) return false;
-    unlink(target.first, target.second);
-    return true;
-  });
+  std::erase_if(targets_, [&](const auto& target) { return !names.contains(target.first); });
   for (const std::string& name : names) targets_.try_emplace(name);
   look_soon();
 }
@@ -134,8 +137,11 @@ void JobPeers::look() {
     look_soon();  // what came before the watch
   }
   version_watches_ = std::move(watches);
+  kept_.release_gone();
   collect(held);
-  for (auto& [name, target] : targets_) offer_next(name, target, held);
+  begin_round(held);
+  go_on();
+  answer_waiting();
 }
 
 bool JobPeers::is_ours(int writer) const {
@@ -148,89 +154,167 @@ bool JobPeers::is_ours(int writer) const {
   return false;
 }
 
-/// The newest that the target lacks.
-std::optional<PartId> JobPeers::due(const Target& target, const std::vector<Holding>& held) const {
+std::vector<PartId> JobPeers::our_parts(const Holding& holding) const {
+  std::vector<PartId> parts;
+  for (const int writer : holding.parts) {
+    if (is_ours(writer)) parts.push_back({holding.version, writer});
+  }
+  return parts;
+}
+
+bool JobPeers::is_held(const Target& target, const std::vector<PartId>& parts) const {
+  return std::all_of(parts.begin(), parts.end(),
+                     [&](const PartId& part) { return target.held.contains(part); });
+}
+
+/// Of the newest version that some target lacks.
+void JobPeers::begin_round(const std::vector<Holding>& held) {
+  if (!generation_ || generation_->is_restore_open || targets_.empty()) return;
   for (const Holding& holding : held) {
-    const bool is_restored = generation_->restore == holding.version;
+    const int64_t step = holding.version.step;
     const bool is_present = holding.version.generation == generation_->number;
-    if (!is_restored && !(is_present && pace_.takes(holding.version.step))) continue;
-    bool has_all = true;
-    for (const int writer : holding.parts) {
-      const PartId part{holding.version, writer};
-      if (!is_ours(writer) || target.held.contains(part)) continue;
-      if (world_.files.exists(path_of(part, ".data"))) return part;
-      has_all = false;  // it is just giving way
+    if (!(is_present && pace_.takes(step)) && generation_->restore != holding.version) continue;
+    if (round_) {
+      if (is_present && holding.version > round_->version) round_->passed.insert(step);
+      continue;
     }
+    std::vector<PartId> parts = our_parts(holding);
+    int ours = 0;
+    for (int writer = 0; writer < holding.writers; ++writer) ours += is_ours(writer) ? 1 : 0;
+    // Of the present ones all will be here in a moment.
+    if (parts.empty() || (is_present && parts.size() < static_cast<size_t>(ours))) continue;
+    const bool is_done = std::all_of(targets_.begin(), targets_.end(), [&](const auto& target) {
+      return is_held(target.second, parts);
+    });
     // What is older is of no use where the newer one is there.
-    if (has_all && is_present) return std::nullopt;
-  }
-  return std::nullopt;
-}
-
-void JobPeers::offer_next(const std::string& name, Target& target,
-                          const std::vector<Holding>& held) {
-  const bool is_waiting = target.retry && target.retry->is_pending();
-  if (target.offer || is_waiting || !generation_ || generation_->is_restore_open) return;
-  const std::optional<PartId> part = due(target, held);
-  if (!part) return;
-  // By a second name the part can be sent although it gives way to newer steps meanwhile, and
-  // whoever saves here sees that the file is not to be written over.
-  for (const char* suffix : {".data", ".manifest"}) {
-    world_.files.link(path_of(*part, suffix), link_of(*part, name) + suffix)
-        .ignore("then it is sent by its own name, or not at all");
-  }
-  const Json body = Json::object(
-      {{"address", settings_.listen.host}, {"port", static_cast<int64_t>(settings_.listen.port)}});
-  target.offered = part;
-  target.offer =
-      peers_.send(name,
-                  {.method = "POST",
-                   .target = target_of(to_string(*part)),
-                   .headers = {{"Content-Type", "application/json"}},
-                   .body = body.dump(),
-                   .identity = {}},
-                  kAnswer, [this, name, part = *part](const base::Result<std::string>& answer) {
-                    on_offered(name, part, answer.status());
-                  });
-}
-
-void JobPeers::unlink(const std::string& name, const Target& target) {
-  if (!target.offered) return;
-  for (const char* suffix : {".data", ".manifest"}) {
-    world_.files.remove(link_of(*target.offered, name) + suffix).ignore("it may not be there");
+    if (is_done && is_present) return;
+    if (is_done) continue;
+    const bool was_kept = kept_.has(holding.version);
+    if (std::all_of(parts.begin(), parts.end(), [&](auto& part) { return kept_.keep(part); })) {
+      round_ = Round{.version = holding.version, .parts = std::move(parts), .passed = {}};
+      for (auto& [name, target] : targets_) target.has_copied = false;
+      return;
+    }
+    if (!was_kept) kept_.release(holding.version);  // it is just giving way
   }
 }
 
-void JobPeers::on_offered(const std::string& name, const PartId& part, const base::Status& status) {
+/// Offers what targets lack of the round's version; when all have it, asks them whether they have
+/// copied it too.
+void JobPeers::go_on() {
+  if (!round_) return;
+  bool is_copied = true;
+  for (auto& [name, target] : targets_) {
+    const bool is_waiting = target.retry && target.retry->is_pending();
+    is_copied = is_copied && is_held(target, round_->parts);
+    if (target.call || is_waiting) continue;
+    const auto part = std::find_if(round_->parts.begin(), round_->parts.end(),
+                                   [&](const PartId& each) { return !target.held.contains(each); });
+    if (part == round_->parts.end()) continue;
+    const Json body = Json::object({{"address", settings_.listen.host},
+                                    {"port", static_cast<int64_t>(settings_.listen.port)},
+                                    {"stride", pace_.stride()}});
+    ask(name, target,
+        {.method = "POST",
+         .target = target_of(to_string(*part)),
+         .headers = {{"Content-Type", "application/json"}},
+         .body = body.dump(),
+         .identity = {}},
+        &*part);
+  }
+  if (!is_copied) return;
+  copied_ = std::max(copied_, round_->version);
+  answer_waiting();
+  bool is_over = true;
+  for (auto& [name, target] : targets_) {
+    const bool is_waiting = target.retry && target.retry->is_pending();
+    is_over = is_over && target.has_copied;
+    if (target.call || is_waiting || target.has_copied) continue;
+    const std::string version = checkpoint_names::directory_name(round_->version);
+    ask(name, target,
+        {.method = "GET",
+         .target = target_of(version + "/copied"),
+         .headers = {},
+         .body = "",
+         .identity = {}},
+        nullptr);
+  }
+  if (is_over) end_round();
+}
+
+void JobPeers::ask(const std::string& name, Target& target, net::Request request,
+                   const PartId* part) {
+  const auto what = part == nullptr ? std::nullopt : std::optional(*part);
+  target.call = peers_.send(name, std::move(request), kAnswer,
+                            [this, name, what](const base::Result<std::string>& answer) {
+                              on_answer(name, what, answer);
+                            });
+}
+
+void JobPeers::on_answer(const std::string& name, const std::optional<PartId>& part,
+                         const base::Result<std::string>& answer) {
   Target& target = targets_.at(name);
-  unlink(name, target);
-  target.offered.reset();
-  const PeerClient::Call answered = std::exchange(target.offer, nullptr);
-  if (status.ok()) {
-    const std::vector<Holding> held = holdings();
-    pace_.on_copied(static_cast<size_t>(std::count_if(held.begin(), held.end(), [&](auto& each) {
-      return each.version > part.version && each.version.generation == part.version.generation;
-    })));
+  const PeerClient::Call answered = std::exchange(target.call, nullptr);
+  if (!answer.ok()) return try_again(name, target, answer.status());
+  target.pause = base::Duration();
+  if (part) {
     std::erase_if(target.held, [&](const PartId& each) {
       return !world_.files.exists(path_of(each, ".manifest"));
     });
-    target.held.insert(part);
-    target.pause = base::Duration();
-    return look_soon();
+    target.held.insert(*part);
+  } else {
+    const auto body = Json::parse(*answer);
+    if (body.ok()) pace_.hear((*body)["stride"].as_int(0));
+    const bool is_same =
+        body.ok() && round_ &&
+        (*body)["version"].as_string() == checkpoint_names::directory_name(round_->version);
+    if (round_ && !is_same) round_->is_common = false;
+    target.has_copied = true;
   }
-  // A part that gave way to a newer one while it was sent is no fault of the target.
-  if (!world_.files.exists(path_of(part, ".manifest"))) return look_soon();
-  target.pause = std::clamp(target.pause * 2, kFirstPause, kLongestPause);
-  world_.log.warning("memory.replica", {{"job", settings_.job_uid},
-                                        {"part", to_string(part)},
-                                        {"to", name},
-                                        {"error", status.message()}});
-  if (!target.retry) target.retry = std::make_unique<world::Timer>(world_.timers);
-  target.retry->start(target.pause, [this] { look_soon(); });
+  go_on();
 }
 
-/// Removes copies, and this node's parts of older generations, once two newer versions have come
-/// after them. What the present generation's workers write here is theirs to recycle.
+void JobPeers::try_again(const std::string& name, Target& target, const base::Status& why) {
+  const bool has_gone =
+      round_ && !std::all_of(round_->parts.begin(), round_->parts.end(), [&](const PartId& part) {
+        return world_.files.exists(path_of(part, ".manifest"));
+      });
+  // What gave way to a newer one while it was sent is no fault of the target.
+  if (has_gone) return give_up_round();
+  target.pause = std::clamp(target.pause * 2, kFirstPause, kLongestPause);
+  world_.log.warning("memory.replica", {{"job", settings_.job_uid},
+                                        {"step", round_ ? round_->version.step : -1},
+                                        {"to", name},
+                                        {"error", why.message()}});
+  if (!target.retry) target.retry = std::make_unique<world::Timer>(world_.timers);
+  target.retry->start(target.pause, [this] {
+    // Who comes back wants what is newest.
+    if (round_ && copied_ < round_->version && !round_->passed.empty()) give_up_round();
+    look_soon();
+  });
+}
+
+void JobPeers::give_up_round() {
+  if (round_ && copied_ < round_->version) kept_.release(round_->version);
+  round_.reset();
+  look_soon();
+}
+
+/// The version is copied, here and where its copies are: the one before is of no use any more.
+/// Where they have copied a newer one instead, this one is of no use.
+void JobPeers::end_round() {
+  if (round_->is_common || !kept_.has_any_but(round_->version)) {
+    kept_.release_all_but(round_->version);
+  } else {
+    kept_.release(round_->version);
+  }
+  pace_.on_copied(round_->version.step, round_->passed.size());
+  round_.reset();
+  look_soon();
+}
+
+/// Removes this node's parts that nobody keeps, once two newer versions have come after them (the
+/// newest two are the workers' own), and copies once one has come and the next is on its way.
 void JobPeers::collect(const std::vector<Holding>& held) {
   if (!generation_ || generation_->is_restore_open) return;
   for (const bool is_own : {false, true}) {
@@ -247,8 +331,11 @@ void JobPeers::collect(const std::vector<Holding>& held) {
                std::includes(each.second.begin(), each.second.end(), mine.begin(), mine.end());
       };
       const auto covered = std::count_if(newer.begin(), newer.end(), covers);
-      const bool is_workers = is_own && holding.version.generation >= generation_->number;
-      if (!is_workers && static_cast<size_t>(covered) >= kKept) remove(holding, parts);
+      const bool is_coming = std::any_of(pulls_.begin(), pulls_.end(), [&](const auto& pull) {
+        return !is_own && parts.contains(pull.first.writer) &&
+               (newer.empty() || pull.first.version > newer.front().first->version);
+      });
+      if (static_cast<size_t>(covered) + (is_coming ? 1 : 0) >= kKept) remove(holding, parts);
       newer.emplace_back(&holding, std::move(parts));
     }
   }
@@ -257,7 +344,7 @@ void JobPeers::collect(const std::vector<Holding>& held) {
 void JobPeers::remove(const Holding& holding, const std::set<int>& parts) {
   for (const int writer : parts) {
     const PartId part{holding.version, writer};
-    if (pulls_.contains(part)) continue;
+    if (pulls_.contains(part) || kept_.has(part)) continue;
     // First the manifest: without it there is no part.
     world_.files.remove(path_of(part, ".manifest")).ignore("it may have gone");
     world_.files.remove(path_of(part, ".data")).ignore("it may have gone");

@@ -8,6 +8,11 @@
 // generation restored, so that a node that has come in is covered at once. A receiver that is
 // offered one pulls it, and answers when it is published.
 //
+// Version by version: while one is copied, this node keeps its parts of it (kept_parts.h), and
+// those of the one before, until those to whom it copies say that what they have to copy of it is
+// copied too. So, whichever node is lost, its parts lie on a node that is there, and everybody
+// else's of the same version with them.
+//
 // Workers speak at peers.sock in the memory directory, lines of JSON:
 //
 //   {"version": "step-000000000020-g3"}       {"parts": [0, 3]}  and w00000.manifest.remote, …
@@ -23,6 +28,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/peers/kept_parts.h"
 #include "agent/peers/outgoing_part.h"
 #include "agent/peers/peer_client.h"
 #include "decide/checkpoint/replicas.h"
@@ -59,11 +65,23 @@ class JobPeers {
  private:
   /// One node that gets copies.
   struct Target {
-    PeerClient::Call offer;  ///< under way
-    std::optional<PartId> offered;
-    std::set<PartId> held;  ///< what it has said that it has
-    base::Duration pause;   ///< before the next attempt, after one that failed
+    PeerClient::Call call;    ///< under way: an offer, or the question whether it has copied too
+    std::set<PartId> held;    ///< what it has said that it has
+    bool has_copied = false;  ///< the round's version
+    base::Duration pause;     ///< before the next attempt, after one that failed
     std::unique_ptr<world::Timer> retry;
+  };
+  /// A version that is being copied.
+  struct Round {
+    decide::checkpoint::MemoryVersion version;
+    std::vector<PartId> parts;  ///< ours
+    std::set<int64_t> passed;   ///< newer steps that could have been taken
+    bool is_common = true;      ///< those to whom it went have copied the same
+  };
+  /// A node that waits until a version is copied from here.
+  struct Waiting {
+    decide::checkpoint::MemoryVersion version;
+    net::ResponseSinkPtr sink;
   };
   struct Worker {
     std::unique_ptr<world::Connection> connection;
@@ -76,27 +94,31 @@ class JobPeers {
   std::string checkpoints() const;
   std::string path_of(const PartId& part, const std::string& suffix) const;
   std::string target_of(const std::string& rest) const;
-  /// Without suffix: the second name of what is offered to `target`.
-  std::string link_of(const PartId& part, const std::string& target) const;
   std::vector<decide::checkpoint::Holding> holdings() const;
-  void remove_leftovers();
+  void remove_halves();
 
   // Copies.
   void look_soon();
   void look();
   bool is_ours(int writer) const;
-  void offer_next(const std::string& name, Target& target,
-                  const std::vector<decide::checkpoint::Holding>& held);
-  std::optional<PartId> due(const Target& target,
-                            const std::vector<decide::checkpoint::Holding>& held) const;
-  void unlink(const std::string& name, const Target& target);
-  void on_offered(const std::string& name, const PartId& part, const base::Status& status);
+  void begin_round(const std::vector<decide::checkpoint::Holding>& held);
+  std::vector<PartId> our_parts(const decide::checkpoint::Holding& holding) const;
+  bool is_held(const Target& target, const std::vector<PartId>& parts) const;
+  void go_on();
+  void ask(const std::string& name, Target& target, net::Request request, const PartId* part);
+  void on_answer(const std::string& name, const std::optional<PartId>& part,
+                 const base::Result<std::string>& answer);
+  void try_again(const std::string& name, Target& target, const base::Status& why);
+  void give_up_round();
+  void end_round();
+  void answer_waiting();
   void collect(const std::vector<decide::checkpoint::Holding>& held);
   void remove(const decide::checkpoint::Holding& holding, const std::set<int>& parts);
 
   // Peers.
   void serve_manifests(const std::string& directory, const net::ResponseSinkPtr& sink);
-  void serve_part(const PartId& part, const net::Request& request, const std::string& from,
+  void serve_copied(const std::string& directory, const net::ResponseSinkPtr& sink);
+  void serve_part(const PartId& part, const net::Request& request,
                   const net::ResponseSinkPtr& sink);
   void take_offer(const PartId& part, const net::Request& request, const std::string& from,
                   const net::ResponseSinkPtr& sink);
@@ -117,6 +139,10 @@ class JobPeers {
   std::optional<decide::recovery::Generation> generation_;
   int replicas_ = 0;
   std::map<std::string, Target> targets_;  ///< by node
+  KeptParts kept_;
+  std::optional<Round> round_;
+  decide::checkpoint::MemoryVersion copied_{-1, -1};  ///< the newest that all targets hold
+  std::vector<Waiting> waiting_;
   decide::checkpoint::ReplicaPace pace_;
   std::map<PartId, std::vector<std::string>> holders_;  ///< nodes, as asked last
   std::map<PartId, PeerClient::Call> pulls_;

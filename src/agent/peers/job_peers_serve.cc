@@ -15,6 +15,7 @@ using base::Json;
 namespace checkpoint_names = decide::checkpoint;
 
 constexpr size_t kMaxLine = 4096;
+constexpr std::string_view kCopied = "/copied";
 /// Of a node that has only to look. Another may have the part.
 constexpr base::Duration kAnswer = base::Duration::seconds(5);
 
@@ -56,10 +57,13 @@ void JobPeers::serve(const net::Request& request, const std::string& path, const
   if (checkpoint_names::version_in(path) && request.method == "GET") {
     return serve_manifests(path, sink);
   }
+  if (path.ends_with(kCopied) && request.method == "GET") {
+    return serve_copied(path.substr(0, path.size() - kCopied.size()), sink);
+  }
   const std::optional<PartId> part = part_of(path);
   if (!part) return refuse(sink, base::not_found("no version or part: " + path));
   if (request.method == "POST") return take_offer(*part, request, from, sink);
-  if (request.method == "GET") return serve_part(*part, request, from, sink);
+  if (request.method == "GET") return serve_part(*part, request, sink);
   sink->respond(405, "text/plain", "method not allowed\n");
 }
 
@@ -79,15 +83,37 @@ void JobPeers::serve_manifests(const std::string& directory, const net::Response
                 Json::object({{"manifests", std::move(manifests)}}).dump());
 }
 
-void JobPeers::serve_part(const PartId& part, const net::Request& request, const std::string& from,
+/// Answers when this node's parts of the version, or of a newer one, lie on those who get them.
+void JobPeers::serve_copied(const std::string& directory, const net::ResponseSinkPtr& sink) {
+  const auto version = checkpoint_names::version_in(directory);
+  if (!version) return refuse(sink, base::not_found("no version: " + directory));
+  std::erase_if(waiting_, [](const Waiting& each) { return each.sink->is_gone(); });
+  waiting_.push_back({*version, sink});
+  answer_waiting();
+}
+
+void JobPeers::answer_waiting() {
+  // Who has nobody to copy to keeps nobody waiting.
+  const auto answers = std::stable_partition(
+      waiting_.begin(), waiting_.end(),
+      [&](const Waiting& each) { return !targets_.empty() && each.version > copied_; });
+  const std::vector<Waiting> now(answers, waiting_.end());
+  waiting_.erase(answers, waiting_.end());
+  for (const Waiting& each : now) {
+    each.sink->respond(200, "application/json",
+                       Json::object({{"stride", pace_.stride()},
+                                     {"version", checkpoint_names::directory_name(
+                                                     targets_.empty() ? each.version : copied_)}})
+                           .dump());
+  }
+}
+
+void JobPeers::serve_part(const PartId& part, const net::Request& request,
                           const net::ResponseSinkPtr& sink) {
   if (!net::asks_to_switch(request, "pelton-part")) {
     return refuse(sink, base::invalid_argument("a part is sent after Upgrade: pelton-part"));
   }
-  const std::string offered = link_of(part, from);
-  const bool is_offered = world_.files.exists(offered + ".manifest");
-  const std::string name = is_offered ? offered : path_of(part, "");
-  auto outgoing = OutgoingPart::make(world_, name + ".manifest", name + ".data");
+  auto outgoing = OutgoingPart::make(world_, path_of(part, ".manifest"), path_of(part, ".data"));
   if (!outgoing.ok()) return refuse(sink, outgoing.status());
   auto connection = sink->switch_protocols(
       {.status = 101, .headers = {{"Connection", "Upgrade"}, {"Upgrade", "pelton-part"}}});
@@ -105,6 +131,7 @@ void JobPeers::take_offer(const PartId& part, const net::Request& request, const
     return refuse(sink, base::invalid_argument("an offer names the address and port to pull from"));
   }
   peers_.know(from, {(*body)["address"].as_string(), static_cast<uint16_t>(port)});
+  pace_.hear((*body)["stride"].as_int(0));
   pull(part, from, [this, sink](const base::Status& status) {
     if (status.ok()) {
       sink->respond(200, "application/json", R"({"done": true})");
@@ -120,6 +147,8 @@ void JobPeers::pull(const PartId& part, const std::string& from,
   if (world_.files.exists(path_of(part, ".manifest"))) return done(base::ok());
   pulled_[part].push_back(std::move(done));
   if (pulls_.contains(part)) return;
+  pulls_[part] = nullptr;
+  collect(holdings());  // what gives way to it
   auto incoming =
       std::make_unique<IncomingPart>(world_.files, settings_.memory, settings_.job_uid, part);
   pulls_[part] = peers_.pull(from, target_of(to_string(part)), std::move(incoming),

@@ -9,9 +9,10 @@
 namespace pelton::agent {
 namespace {
 
-/// Not sent yet; the kernel has its own buffers besides.
-constexpr size_t kMaxQueued = size_t{4} << 20;
-constexpr size_t kPiece = size_t{256} << 10;
+/// Not sent yet. The kernel has its own buffers besides, which keep the line busy; what waits here
+/// leaves the processor's cache.
+constexpr size_t kMaxQueued = size_t{256} << 10;
+constexpr size_t kPiece = size_t{128} << 10;
 /// In one turn of the loop: others want theirs too.
 constexpr size_t kPerTurn = size_t{4} << 20;
 /// A peer that takes nothing for so long is given up.

@@ -79,19 +79,25 @@ struct PeerClient::Pull : std::enable_shared_from_this<Pull> {
   void on_data(std::string_view bytes) {
     watch();
     const base::Status fed = part->feed(bytes);
-    if (!fed.ok() || part->is_complete()) finish(fed);
+    if (!fed.ok() || part->is_complete()) return finish(fed);
+    if (part->is_busy()) connection->pause_reading();
+  }
+  void on_written(const base::Status& status) {
+    if (!status.ok() || part->is_complete()) return finish(status);
+    watch();
+    if (!part->is_busy() && connection) connection->resume_reading();
+  }
+  void on_end(const base::Status& how) {
+    if (how.ok() && part->is_fed()) return;  // it is finished when it is written
+    finish(how.ok() ? base::unavailable("node " + node + ": the stream ended early") : how);
   }
   void begin(std::unique_ptr<world::Connection> stream) {
     connection = std::move(stream);
     watch();
-    connection->start(
-        {.on_data = [this](std::string_view bytes) { on_data(bytes); },
-         .on_end =
-             [this](const base::Status& how) {
-               finish(how.ok() ? base::unavailable("node " + node + ": the stream ended early")
-                               : how);
-             },
-         .on_drained = [] {}});
+    part->tell([this](const base::Status& status) { on_written(status); });
+    connection->start({.on_data = [this](std::string_view bytes) { on_data(bytes); },
+                       .on_end = [this](const base::Status& how) { on_end(how); },
+                       .on_drained = [] {}});
   }
 };
 

@@ -23,6 +23,10 @@ std::optional<int64_t> number_of(std::string_view text) {
 
 }  // namespace
 
+bool is_behind(const MemoryVersion& named, int64_t durable_step) {
+  return named.step < durable_step;
+}
+
 std::string memory_directory(const MemoryVersion& version) {
   return fmt::format("step-{:012d}-g{}", version.step, version.generation);
 }

@@ -23,6 +23,10 @@ struct MemoryVersion {
   auto operator<=>(const MemoryVersion&) const = default;
 };
 
+/// Whether that step of the durable tier is to be taken instead of the version in memory that a
+/// record names: who named it knew only what memory holds.
+bool is_behind(const MemoryVersion& named, int64_t durable_step);
+
 /// "step-000000000020-g3", below the directory of the memory tier.
 std::string memory_directory(const MemoryVersion& version);
 std::optional<MemoryVersion> memory_version(std::string_view directory);

@@ -46,6 +46,12 @@ TEST(MemoryTier, TheAreaThatIsOverwrittenIsNotTheOneThatSomebodyMayStillWant) {
   EXPECT_EQ(decide_area({MemoryVersion{2, 11}, a}, 2, a), 1u) << "there is something newer";
 }
 
+TEST(MemoryTier, ALaterDurableStepIsTakenInsteadOfWhatTheRecordNames) {
+  EXPECT_TRUE(is_behind({3, 20}, 21));
+  EXPECT_FALSE(is_behind({3, 20}, 20)) << "the same step, from the nearer tier";
+  EXPECT_FALSE(is_behind({3, 20}, 10));
+}
+
 TEST(MemoryTier, AnAgentThatSaysSomethingElseIsNotBelieved) {
   const auto parts = [](const char* text) { return peer_parts(*Json::parse(text)); };
   EXPECT_EQ(*parts(R"({"parts": [0, 3]})"), (std::vector<uint64_t>{0, 3}));

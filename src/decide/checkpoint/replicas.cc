@@ -8,8 +8,10 @@ namespace pelton::decide::checkpoint {
 namespace {
 
 constexpr int64_t kLongestStride = int64_t{1} << 20;
-/// So many copies in time say that each second step could be taken too.
-constexpr int kInTime = 16;
+/// So many copies in time say that the steps between could be taken too, from a step on that so
+/// many strides divide: all nodes come to the same.
+constexpr int kInTime = 8;
+constexpr int64_t kAligned = 16;
 
 /// A node of which nobody knows the rack is one by itself.
 std::string rack_of(const ReplicaNode& node) {
@@ -59,16 +61,22 @@ std::vector<std::string> replica_targets(const std::vector<ReplicaNode>& nodes,
   return others;
 }
 
-void ReplicaPace::on_copied(size_t passed) {
+void ReplicaPace::on_copied(int64_t step, size_t passed) {
   if (passed > 1) {
     stride_ = std::min(stride_ * 2, kLongestStride);
     in_time_ = 0;
   } else if (passed == 1) {
     in_time_ = 0;
-  } else if (++in_time_ >= kInTime && stride_ > 1) {
+  } else if (++in_time_ >= kInTime && stride_ > 1 && step % (kAligned * stride_) == 0) {
     stride_ /= 2;
     in_time_ = 0;
   }
+}
+
+void ReplicaPace::hear(int64_t stride) {
+  if (stride <= stride_ || stride > kLongestStride || (stride & (stride - 1)) != 0) return;
+  stride_ = stride;
+  in_time_ = 0;
 }
 
 }  // namespace pelton::decide::checkpoint

@@ -21,14 +21,18 @@ struct ReplicaNode {
 std::vector<std::string> replica_targets(const std::vector<ReplicaNode>& nodes,
                                          const std::string& self, int replicas);
 
-/// Which steps are copied where the network cannot keep up with each: those that 2^n divides. Nodes
-/// that find different n still have every step of the largest in common, without speaking.
+/// Which steps are copied where the network cannot keep up with each: those that 2^n divides. A
+/// version counts where all nodes have copied the same one; so nodes tell each other their stride
+/// with every copy, the largest is everybody's, and it is halved at steps that are the same for
+/// all.
 class ReplicaPace {
  public:
   bool takes(int64_t step) const { return step % stride_ == 0; }
   int64_t stride() const { return stride_; }
-  /// A copy is done; `passed` steps that are newer had been saved by then.
-  void on_copied(size_t passed);
+  /// The copy of `step` is done; so many newer steps that it takes had been saved by then.
+  void on_copied(int64_t step, size_t passed);
+  /// Another node's stride; what is none is ignored.
+  void hear(int64_t stride);
 
  private:
   int64_t stride_ = 1;

@@ -73,15 +73,33 @@ TEST(Replicas, SeveralPodsOfANodeAreOneNode) {
 TEST(ReplicaPace, ASlowNetworkCopiesEverySecondFourthEighthStep) {
   ReplicaPace pace;
   EXPECT_TRUE(pace.takes(7));
-  pace.on_copied(1);
+  pace.on_copied(7, 1);
   EXPECT_EQ(pace.stride(), 1) << "one newer is what there always is";
-  pace.on_copied(5);
-  pace.on_copied(3);
+  pace.on_copied(8, 5);
+  pace.on_copied(14, 3);
   EXPECT_EQ(pace.stride(), 4);
   EXPECT_TRUE(pace.takes(8));
   EXPECT_FALSE(pace.takes(10)) << "a node with another stride has 8 and 12 too, not always 10";
-  for (int i = 0; i < 40; ++i) pace.on_copied(0);
-  EXPECT_EQ(pace.stride(), 1);
+}
+
+TEST(ReplicaPace, NodesComeToTheLargestStrideAndLeaveItAtTheSameStep) {
+  ReplicaPace slow, fast;
+  slow.on_copied(1, 2);
+  slow.on_copied(2, 2);
+  fast.hear(slow.stride());
+  EXPECT_EQ(fast.stride(), 4);
+  for (const int64_t other : {int64_t{0}, int64_t{-8}, int64_t{6}, int64_t{1} << 40}) {
+    fast.hear(other);
+    EXPECT_EQ(fast.stride(), 4) << other;
+  }
+  // They count from different moments on.
+  for (int64_t step = 4; step <= 20; step += 4) fast.on_copied(step, 0);
+  for (int64_t step = 24; step < 128; step += slow.stride()) {
+    slow.on_copied(step, 0);
+    fast.on_copied(step, 0);
+    EXPECT_EQ(slow.stride(), fast.stride()) << step;
+  }
+  EXPECT_LT(slow.stride(), 4);
 }
 
 }  // namespace
