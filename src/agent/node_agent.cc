@@ -129,8 +129,8 @@ void NodeAgent::start(std::function<void(base::Status)> started) {
                                               [this] { return running_containers(); });
         meter_->start();
         health_ = std::make_unique<NodeHealth>(world_, context_->events, options_.machine.node_name,
-                                               options_.kernel_log, [this] { push_node_status(); });
-        if (!options_.kernel_log.empty()) health_->start();
+                                               options_.health, [this] { push_node_status(); });
+        health_->start();
         peers_ =
             std::make_unique<PeerMemory>(world_, client_, front_.peers, options_.machine.node_name);
         const base::Status listening = listen();

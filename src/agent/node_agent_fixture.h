@@ -66,7 +66,7 @@ class NodeAgentTest : public os::RealWorldTest {
             .executable = os::executable_path(),
             .lifecycle = lifecycle,
             .log_limits = log_limits_,
-            .kernel_log = kernel_log_};
+            .health = health_};
   }
   void start_agent() {
     transport_ = std::make_unique<client::InProcessTransport>(
@@ -162,7 +162,7 @@ class NodeAgentTest : public os::RealWorldTest {
   }
 
   LogLimits log_limits_;
-  std::vector<std::string> kernel_log_;
+  HealthSources health_;
   FakeApi api_;
   ClusterNetwork network_;
   std::unique_ptr<client::InProcessTransport> transport_;

@@ -1,90 +1,89 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/node_health.h"
 
-#include <csignal>
 #include <utility>
 
 namespace pelton::agent {
 namespace {
 
 using base::Json;
+using decide::health::NodeFinding;
 using decide::health::Severity;
 
 /// A fault that comes a thousand times a second is one Event per so long.
 constexpr base::Duration kQuiet = base::Duration::seconds(30);
-/// Before the log is followed again after its reader ended.
-constexpr base::Duration kAgain = base::Duration::seconds(60);
-constexpr size_t kMaxLine = 8192;
+constexpr base::Duration kLookAtHost = base::Duration::seconds(10);
 
 }  // namespace
 
-std::vector<std::string> kernel_log_command() {
-  return {"dmesg", "--follow-new", "--notime"};
+HealthSources health_sources(world::Files& files, const std::string& data_directory) {
+  HealthSources sources{
+      .kernel_log = {"dmesg", "--follow-new", "--notime"}, .gpus = {}, .disk = data_directory};
+  // Where the driver's packages, and GKE's installer, put it.
+  for (const char* path : {"/usr/bin/nvidia-smi", "/usr/local/nvidia/bin/nvidia-smi"}) {
+    if (sources.gpus.empty() && files.exists(path)) {
+      sources.gpus = decide::health::gpu_command(path);
+    }
+  }
+  return sources;
 }
 
 NodeHealth::NodeHealth(world::World world, EventRecorder& events, std::string node_name,
-                       std::vector<std::string> command, std::function<void()> changed)
+                       HealthSources sources, std::function<void()> changed)
     : world_(world),
       events_(events),
       node_name_(std::move(node_name)),
-      command_(std::move(command)),
+      sources_(std::move(sources)),
       changed_(std::move(changed)),
-      again_(world.timers) {}
-
-NodeHealth::~NodeHealth() {
-  if (process_) process_->signal(SIGTERM).ignore("it may have ended");
-}
+      look_(world.timers),
+      kernel_log_(world, "node.kernel_log", sources_.kernel_log,
+                  [this](std::string_view line) { on_kernel_line(line); }),
+      gpu_log_(world, "node.gpus", sources_.gpus, [this](std::string_view line) {
+        const auto found = gpus_.on_line(line, node_name_, world_.clock.now());
+        if (found) tell(*found);
+      }) {}
 
 void NodeHealth::start() {
-  unread_.clear();
-  world::ProcessSpec spec{.argv = command_, .inherit_env = true, .die_with_parent = true};
-  spec.on_output = [this](std::string_view bytes) { on_output(bytes); };
-  auto process = world_.processes.spawn(std::move(spec), [this](world::ExitState) { on_end(); });
-  if (process.ok()) {
-    process_ = std::move(process).value();
-    return;
-  }
-  world_.log.warning("node.kernel_log", {{"not_followed", process.status().message()}});
+  if (!sources_.kernel_log.empty()) kernel_log_.start();
+  if (!sources_.gpus.empty()) gpu_log_.start();
+  if (!sources_.disk.empty()) look_at_host();
 }
 
-/// Once more, but rarely: where the log may not be read, that does not change.
-void NodeHealth::on_end() {
-  process_.reset();
-  again_.start(kAgain, [this] { start(); });
-}
-
-void NodeHealth::on_output(std::string_view bytes) {
-  unread_ += bytes;
-  size_t begin = 0;
-  for (size_t end = 0; (end = unread_.find('\n', begin)) != std::string::npos; begin = end + 1) {
-    on_line(std::string_view(unread_).substr(begin, end - begin));
-  }
-  unread_.erase(0, begin);
-  if (unread_.size() > kMaxLine) unread_.clear();
-}
-
-void NodeHealth::on_line(std::string_view line) {
+void NodeHealth::on_kernel_line(std::string_view line) {
   const base::Instant now = world_.clock.now();
   const auto found = decide::health::read_kernel_line(line, node_name_, now, now);
-  if (!found || found->severity == Severity::Note) return;
+  if (found) tell(*found);
+}
+
+void NodeHealth::look_at_host() {
+  decide::health::HostReading reading{world_.clock.now(), world_.clock.elapsed(), {}};
+  if (const auto space = world_.files.space(sources_.disk); space.ok()) {
+    reading.disks.push_back({sources_.disk, space->free_bytes, space->total_bytes});
+  }
+  for (const NodeFinding& finding : host_.look(reading, node_name_)) tell(finding);
+  look_.start(kLookAtHost, [this] { look_at_host(); });
+}
+
+void NodeHealth::tell(const NodeFinding& found) {
+  if (found.severity == Severity::Note) return;
   const base::Duration elapsed = world_.clock.elapsed();
-  const std::string key = found->cause + "\n" + found->device;
+  const std::string key = found.cause + "\n" + found.device;
   const auto told = told_.find(key);
   if (told != told_.end() && elapsed - told->second < kQuiet) return;
   told_[key] = elapsed;
-  world_.log.warning("node.finding", {{"cause", found->cause},
-                                      {"device", found->device},
-                                      {"severity", severity_name(found->severity)},
-                                      {"detail", found->detail}});
+  world_.log.warning("node.finding", {{"cause", found.cause},
+                                      {"device", found.device},
+                                      {"severity", severity_name(found.severity)},
+                                      {"detail", found.detail}});
   // Events of what has no namespace stand in "default"; a Node's uid is its name there, as a
   // kubelet writes it.
   const Json node =
       Json::object({{"apiVersion", "v1"},
                     {"kind", "Node"},
                     {"metadata", Json::object({{"name", node_name_}, {"uid", node_name_}})}});
-  events_.record(node, true, found->cause, found->detail);
-  if (found->severity != Severity::Fatal) return;
-  condition_ = api::Condition{kDeviceFault, "True", found->cause, found->detail};
+  events_.record(node, true, found.cause, found.detail);
+  if (found.severity != Severity::Fatal) return;
+  condition_ = api::Condition{kDeviceFault, "True", found.cause, found.detail};
   changed_();
 }
 

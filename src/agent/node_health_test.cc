@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/node_health.h"
 
+#include <cstdlib>
+
 #include "agent/node_agent_fixture.h"
 
 namespace pelton::agent {
@@ -29,7 +31,7 @@ TEST_F(NodeHealthTest, AFatalFaultIsAnEventAndAConditionThatOutlivesTheAgent) {
     return condition() != nullptr && (*condition())["status"].as_string() == "False";
   });
   kill_agent();
-  kernel_log_ = {"bash", "-c", "for i in 1 2 3; do echo \"$0\"; done; exec sleep 100", kXid};
+  health_.kernel_log = {"bash", "-c", "for i in 1 2 3; do echo \"$0\"; done; exec sleep 100", kXid};
   start_agent();
   wait_until("the fault is told",
              [&] { return (*condition())["status"].as_string() == "True" && !findings().empty(); });
@@ -39,7 +41,7 @@ TEST_F(NodeHealthTest, AFatalFaultIsAnEventAndAConditionThatOutlivesTheAgent) {
   EXPECT_EQ(findings()[0].at("involvedObject.name").as_string(), "node-0");
 
   kill_agent();
-  kernel_log_ = {};
+  health_ = {};
   Json node = api_.get("/api/v1/nodes/node-0");
   node.child("status").set("capacity", Json::object());  // so that its next status can be told
   api_.put("/api/v1/nodes/node-0", node);
@@ -47,6 +49,34 @@ TEST_F(NodeHealthTest, AFatalFaultIsAnEventAndAConditionThatOutlivesTheAgent) {
   wait_until("the successor has told its status",
              [&] { return !api_.get("/api/v1/nodes/node-0").at("status.capacity").empty(); });
   EXPECT_EQ((*condition())["status"].as_string(), "True") << "nobody has repaired it";
+}
+
+TEST_F(NodeHealthTest, AGpuThatIsLostIsAFaultAsNvidiaSmiTellsIt) {
+  kill_agent();
+  health_.gpus = {"bash", "-c", "echo 'GPU-1, 00000000:3B:00.0, 0'; echo \"$0\"; exec sleep 100",
+                  "GPU-1, 00000000:3B:00.0, [GPU is lost]"};
+  start_agent();
+  wait_until("the fault is told", [&] {
+    return condition() != nullptr && (*condition())["status"].as_string() == "True";
+  });
+  EXPECT_EQ((*condition())["reason"].as_string(), "DeviceLost");
+}
+
+TEST_F(NodeHealthTest, AFullDiskIsAnEvent) {
+  const std::string disk = directory_ + "/disk";
+  const auto run_now = [](const std::string& command) {
+    return std::system(command.c_str());  // NOLINT(cert-env33-c)
+  };
+  ASSERT_EQ(run_now("mkdir " + disk + " && mount -t tmpfs -o size=16m full " + disk +
+                    " && head -c 16700000 /dev/zero > " + disk + "/ballast"),
+            0);
+  kill_agent();
+  health_.disk = disk;
+  start_agent();
+  wait_until("it is told", [&] { return !findings().empty(); });
+  EXPECT_EQ(findings()[0]["reason"].as_string(), "DiskFull");
+  EXPECT_EQ((*condition())["status"].as_string(), "False");
+  EXPECT_EQ(run_now("umount " + disk), 0);
 }
 
 TEST_F(NodeHealthTest, AnotherBootOfTheMachineBeginsAnew) {

@@ -97,10 +97,12 @@ void PodSupervision::close() {
 void PodSupervision::add_to(std::vector<Mount>& mounts, Environment& env) const {
   if (!job_) return;
   mounts.push_back({.from = directory_, .to = kInside, .is_read_only = true});
-  mounts.push_back({.from = memory_.directory(job_->uid), .to = kMemoryInside});
+  if (memory_.is_allowed(job_->uid)) {
+    mounts.push_back({.from = memory_.directory(job_->uid), .to = kMemoryInside});
+    set_variable(env, "PELTON_MEMORY_DIR", kMemoryInside);
+  }
   set_variable(env, "PELTON_AGENT_SOCKET",
                std::string(kInside) + "/" + SupervisorChannel::kSocketName);
-  set_variable(env, "PELTON_MEMORY_DIR", kMemoryInside);
   set_variable(env, "PELTON_JOB_UID", job_->uid);
   set_variable(env, "PELTON_POD_UID", pod_uid_);
 }

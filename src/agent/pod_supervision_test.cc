@@ -29,7 +29,7 @@ for text in line.makefile():
 
 class PodSupervisionTest : public NodeAgentTest {
  protected:
-  void put_policy(int64_t number, recovery::Generation::Phase phase) {
+  void put_policy(int64_t number, recovery::Generation::Phase phase, Json spec = Json::object()) {
     recovery::Generation generation{.number = number, .job_uid = "uid-job", .phase = phase};
     generation.members = {{.pod = "rank", .pod_uid = "uid-rank", .node = "node-0"}};
     const Json entry = Json::object(
@@ -40,6 +40,7 @@ class PodSupervisionTest : public NodeAgentTest {
                            {"metadata", Json::object({{"name", "careful"},
                                                       {"namespace", "default"},
                                                       {"uid", "uid-careful"}})},
+                           {"spec", std::move(spec)},
                            {"status", Json::object({{"jobSets", Json::array({entry})}})}}));
   }
   void create_member() {
@@ -85,6 +86,17 @@ TEST_F(PodSupervisionTest, GenerationsGoDownReportsGoUpAndTheMemoryOutlivesPodAn
   put_policy(8, Phase::Finished);
   wait_until("the memory is given back",
              [&] { return !world().files.exists(node() + "/jobs/uid-job"); });
+}
+
+TEST_F(PodSupervisionTest, APolicyMayKeepItsJobsOutOfMemory) {
+  put_policy(1, recovery::Generation::Phase::Running, Json::object({{"tiers", Json::array({})}}));
+  create_script("rank",
+                "test -e /run/pelton/agent -a ! -e /run/pelton/memory -a -z \"$PELTON_MEMORY_DIR\"",
+                "terminationGracePeriodSeconds: 1",
+                Json::object({{recovery::kPolicyLabel, "careful"},
+                              {"jobset.sigs.k8s.io/jobset-uid", "uid-job"}}));
+  wait_until("it has ended", [&] { return !container("rank").at("state.terminated").is_null(); });
+  EXPECT_EQ(container("rank").at("state.terminated.exitCode").as_int(), 0);
 }
 
 TEST_F(PodSupervisionTest, AnAgentThatIsKilledIsFoundAgain) {

@@ -6,8 +6,9 @@
 namespace pelton::decide::health {
 namespace {
 
-constexpr std::array<const char*, kPhases> kNames = {
-    "none", "start", "compile", "step", "eval", "save", "restore", "collective", "data", "done"};
+constexpr std::array<const char*, kPhases> kNames = {"none", "start", "compile", "step",
+                                                     "eval", "save",  "restore", "collective",
+                                                     "data", "done",  "exit"};
 
 }  // namespace
 

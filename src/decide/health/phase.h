@@ -19,8 +19,9 @@ enum class Phase : uint32_t {
   Collective,
   Data,
   Done,
+  Exit,  ///< it dies of an exception that nobody caught
 };
-inline constexpr size_t kPhases = 10;
+inline constexpr size_t kPhases = 11;
 const char* phase_name(Phase phase);  ///< "collective"; "other" for an unknown number
 
 }  // namespace pelton::decide::health

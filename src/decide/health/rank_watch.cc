@@ -19,6 +19,10 @@ constexpr Duration kUnknownIdle = Duration::seconds(300);     ///< Blocked witho
 constexpr Duration kSlowFor = Duration::seconds(5);           ///< then a straggler is named
 constexpr Duration kSlowByLeast = Duration::milliseconds(2);  ///< a smaller difference is noise
 constexpr Duration kUnknownDetail = Duration::seconds(2);     ///< look closer without a usual time
+constexpr Duration kLinkPatience = Duration::seconds(5);      ///< a link may be down for so long
+constexpr Duration kLeastMute = Duration::seconds(5);         ///< then a loop in C is named
+constexpr Duration kExcusedMute = Duration::seconds(60);      ///< where there may be a reason
+constexpr Duration kNoTick = Duration::milliseconds(500);     ///< two ticks are missing
 constexpr int64_t kEnoughSeen = 3;                            ///< ends, before a time is usual
 
 /// Phases whose length depends on what they find outside the job, or is different each time.
@@ -31,7 +35,7 @@ bool is_own_work(Phase phase) {
 }
 
 bool is_watched(Phase phase) {
-  return phase != Phase::None && phase != Phase::Done;
+  return phase != Phase::None && phase != Phase::Done && phase != Phase::Exit;
 }
 
 Duration median_of(std::vector<Duration> values) {
@@ -72,13 +76,22 @@ std::optional<recovery::WorkerState> state_of(Finding::Kind kind) {
 
 void RankWatch::begin(const std::vector<int>& ranks, Instant now, bool sees_all_ranks) {
   settings_.sees_all_ranks = sees_all_ranks;
-  ranks_.clear();
+  while (!ranks_.empty()) remove(ranks_.begin()->first);
   for (const int rank : ranks) add(rank, now);
   looked_ = now;
 }
 
 void RankWatch::add(int rank, Instant now) {
   ranks_[rank].began = ranks_[rank].counted = now;
+}
+
+void RankWatch::remove(int rank) {
+  const auto found = ranks_.find(rank);
+  if (found == ranks_.end()) return;
+  if (found->second.named_mute > Duration()) {
+    named_mutes_[rank] = Named{found->second.step, found->second.named_mute};
+  }
+  ranks_.erase(found);
 }
 
 bool RankWatch::is_in_first_step(const Rank& rank) {
@@ -110,6 +123,7 @@ void RankWatch::on_record(int number, Phase phase, int64_t step, Instant began) 
   if (found == ranks_.end()) return;
   Rank& rank = found->second;
   if (rank.has_record) learn_end(rank, phase, step, began);
+  if (rank.mute) learn_mute(rank, began - rank.mute->seen);
   if (phase == Phase::Collective) marks_collectives_ = true;
   rank.has_record = true;
   rank.phase = phase;
@@ -119,6 +133,7 @@ void RankWatch::on_record(int number, Phase phase, int64_t step, Instant began) 
   rank.stopped_since.reset();
   rank.idle_since.reset();
   rank.unanswered_since.reset();
+  rank.mute.reset();
 }
 
 std::vector<RankWatch::Wanted> RankWatch::wants_evidence(Instant now) const {
@@ -128,6 +143,10 @@ std::vector<RankWatch::Wanted> RankWatch::wants_evidence(Instant now) const {
   for (const auto& [number, rank] : ranks_) {
     const Duration silent = now - rank.began;
     if (rank.phase == Phase::Done || silent < kSilent) continue;
+    // /proc costs a millisecond where a process has many threads: the longer the silence, the less
+    // often, but never so seldom that a stopped rank would not be named within a second.
+    const Duration since = rank.evidence ? now - rank.evidence_at : silent;
+    if (since < std::min(silent / 10, kStopped)) continue;
     const auto& stall = stalls[static_cast<size_t>(rank.phase)];
     const Duration usual = stall && !is_in_first_step(rank) ? stall->late : kUnknownDetail;
     wanted.push_back({number, rank.has_record && silent >= usual});
@@ -163,8 +182,42 @@ void RankWatch::on_evidence(int number, const Evidence& evidence, Instant now) {
     rank.busy_from = evidence.processor_time;
     rank.busy_since = now;
   }
+  if (rank.mute && evidence.ticked != rank.mute->ticked) learn_mute(rank, mute_for(rank));
+  hear_tick(rank, evidence, now);
   rank.evidence = evidence;
   rank.evidence_at = now;
+}
+
+void RankWatch::hear_tick(Rank& rank, const Evidence& evidence, Instant now) {
+  // Who is stopped, or waits for a disk, or writes to one, is no loop.
+  const bool goes_on = rank.mute && evidence.ticked == rank.mute->ticked &&
+                       evidence.disk_bytes == rank.mute->disk_bytes &&
+                       (evidence.state == 'R' || evidence.state == 'S');
+  if (goes_on) return;
+  rank.mute.reset();
+  if (!evidence.ticked) return;
+  rank.mute = Mute{*evidence.ticked, now, evidence.processor_time, evidence.disk_bytes};
+}
+
+/// For how long it was seen to keep its interpreter's lock while it used a processor; else zero.
+Duration RankWatch::mute_for(const Rank& rank) {
+  if (!rank.mute || !rank.evidence) return {};
+  const Duration lasted = rank.evidence_at - rank.mute->seen;
+  const Duration used = rank.evidence->processor_time - rank.mute->used;
+  if (used * 2 >= lasted) return used > Duration() ? lasted : Duration();
+  // Where others take the processors, what it got counts; but not what idle threads use.
+  return used * 8 >= lasted ? used : Duration();
+}
+
+bool RankWatch::holds_lock(const Rank& rank) {
+  return rank.evidence && rank.mute && rank.evidence_at - rank.mute->ticked >= kNoTick &&
+         mute_for(rank) > Duration();
+}
+
+void RankWatch::learn_mute(const Rank& rank, Duration lasted) {
+  if (!holds_lock(rank) || rank.evidence->collects_garbage) return;
+  Duration& longest = longest_mute_[static_cast<size_t>(rank.phase)];
+  longest = std::max(longest, lasted);
 }
 
 void RankWatch::skip_blind_time(Instant now) {
@@ -177,6 +230,7 @@ void RankWatch::skip_blind_time(Instant now) {
     rank.stopped_since.reset();
     rank.idle_since.reset();
     rank.unanswered_since.reset();
+    rank.mute.reset();
   }
 }
 
@@ -213,6 +267,7 @@ RankWatch::Look RankWatch::look_at(Instant now) const {
   for (const auto& [number, rank] : ranks_) {
     const bool is_waiting = waits(rank, look);
     if (is_waiting) ++look.waiting;
+    if (holds_lock(rank)) ++look.holding;
     if (!is_waiting && is_watched(rank.phase)) ++look.working;
     if (rank.recent.size() == kRecent) look.own_parts.push_back(median_of(rank.recent));
   }
@@ -238,6 +293,31 @@ bool RankWatch::is_busy(const Rank& rank) const {
   if (!rank.evidence) return false;
   const Duration used = rank.evidence->processor_time - rank.busy_from;
   return used * 2 >= rank.evidence_at - rank.busy_since && used > Duration();
+}
+
+std::optional<Finding> RankWatch::keeps_lock(int number, const Rank& rank, const Look& look) const {
+  if (!look.is_late(rank) || !holds_lock(rank)) return std::nullopt;
+  const Stall stall = *look.stall_of(rank);
+  const Duration mute = mute_for(rank);
+  Duration patience = std::max({kLeastMute, settings_.restart_cost, stall.late,
+                                longest_mute_[static_cast<size_t>(rank.phase)] * 2});
+  // What all do at once, or again at the same step, is what the program does.
+  if (look.holding > 1 || rank.evidence->collects_garbage) {
+    patience = std::max(patience, kExcusedMute);
+  }
+  const auto named = named_mutes_.find(number);
+  if (named != named_mutes_.end() && named->second.step == rank.step) {
+    patience = std::max({patience, kExcusedMute, named->second.mute * 2});
+  }
+  if (is_variable(rank.phase)) patience = std::max(patience, stall.idle);
+  if (mute < patience) return std::nullopt;
+  return Finding{number, Finding::Kind::Hung, "Spinning",
+                 fmt::format("{} of step {} since {}, usually at most {}; for {} it uses the "
+                             "processor and keeps the interpreter's lock from its own threads, and "
+                             "to begin again takes {}",
+                             phase_name(rank.phase), rank.step, text_of(look.now - rank.counted),
+                             text_of(stall.p99), text_of(mute), text_of(settings_.restart_cost)),
+                 rank.counted + stall.late};
 }
 
 std::optional<Finding> RankWatch::blame(int number, const Rank& rank, const Look& look) const {
@@ -298,16 +378,38 @@ std::string RankWatch::where_of(const Rank& rank) {
   return fmt::format("in {} of step {}", phase_name(rank.phase), rank.step);
 }
 
+std::optional<Finding> RankWatch::without_link(int number, const Rank& rank,
+                                               const Look& look) const {
+  if (!down_link_ || rank.phase == Phase::Done) return std::nullopt;
+  // A short blip is what TCP is made for, and costs less than to begin again.
+  const Duration patience = std::max(kLinkPatience, settings_.restart_cost);
+  // Who goes on from step to step without it does not need it.
+  const bool goes_on = rank.has_stepped && rank.counted > down_link_->since + patience;
+  const Duration silent = look.now - std::max(rank.counted, down_link_->since);
+  if (goes_on || silent < patience) return std::nullopt;
+  return Finding{number, Finding::Kind::Hung, "LinkDown",
+                 fmt::format("{} is down for {}, and the rank is {}", down_link_->name,
+                             text_of(look.now - down_link_->since), where_of(rank)),
+                 down_link_->since};
+}
+
 std::optional<Finding> RankWatch::hang_of(int number, const Rank& rank, const Look& look) const {
   if (rank.stopped_since && rank.evidence_at - *rank.stopped_since >= kStopped) {
     return Finding{number, Finding::Kind::Hung, "Stopped",
                    "stopped by a signal " + where_of(rank) + ": SIGCONT would go on",
                    *rank.stopped_since};
   }
+  if (auto cut_off = without_link(number, rank, look)) return cut_off;
   if (!rank.has_record || !is_watched(rank.phase)) return std::nullopt;
-  auto hang = rank.phase == Phase::Collective ? stuck_in_collective(number, rank, look)
-                                              : blame(number, rank, look);
+  std::optional<Finding> hang;
+  if (rank.phase == Phase::Collective) {
+    hang = stuck_in_collective(number, rank, look);
+  } else {
+    hang = keeps_lock(number, rank, look);
+    if (!hang) hang = blame(number, rank, look);
+  }
   if (hang || !look.is_late(rank)) return hang;
+  if (look.holding > 0 && !holds_lock(rank)) return std::nullopt;  // it waits for that one
   // Who waits is not suspected while there is somebody here that it may wait for.
   if (waits(rank, look) && look.working > 0) return std::nullopt;
   const Stall stall = *look.stall_of(rank);
@@ -340,6 +442,8 @@ std::vector<Finding> RankWatch::findings(Instant now) {
   for (auto& [number, rank] : ranks_) {
     auto hang = hang_of(number, rank, look);
     auto slow = straggler(number, rank, look);
+    const bool is_loop = hang && hang->kind == Finding::Kind::Hung && hang->cause == "Spinning";
+    if (is_loop) rank.named_mute = mute_for(rank);
     if (hang && (hang->kind == Finding::Kind::Hung || !slow)) {
       found.push_back(*std::move(hang));
     } else if (slow) {

@@ -11,9 +11,15 @@
 //   Unanswered     it waits in a collective, nobody here is to blame, and what its sockets sent is
 //                  sent again and again
 //   Deadlock       all ranks of the job are here, all wait in a collective, none uses the processor
-//   Spinning       a peer waits for it, and to wait longer costs more than to begin again, though
-//                  it uses the processor: a loop that holds the interpreter's lock
+//   Spinning       it keeps its interpreter's lock, so that not even its own thread that only says
+//                  so gets it, and uses the processor, for longer than it takes to begin again
+//                  (5 s at least) and twice as long as has been seen to end: a loop in C. Whoever
+//                  waits for it has let go of that lock, so that no peer is needed for evidence.
+//                  Or: a peer waits for it, and to wait longer costs more than to begin again,
+//                  though it uses the processor
 //   CostOfWaiting  the same of one that uses little of it
+//   LinkDown       it has done nothing since a network interface of its pod went down, for longer
+//                  than it takes to begin again elsewhere
 // and Slow where its own part of a step takes twice what its peers' takes. Whether peers elsewhere
 // wait for a rank is not known here: where none of these ranks does, Blocked, Spinning and
 // CostOfWaiting are suspicions, and whoever sees all pods may make more of them. A phase that was
@@ -34,6 +40,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "decide/health/link_watch.h"
 #include "decide/health/phase.h"
 #include "decide/health/quantiles.h"
 #include "decide/recovery/records.h"
@@ -48,6 +55,9 @@ struct Evidence {
   base::Duration processor_time;  ///< of all its threads, user and system
   int64_t disk_bytes = 0;         ///< read and written, as in /proc/PID/io
   int64_t tcp_retransmits = 0;    ///< of what its sockets sent; 0 where not known
+  /// When a thread of it that does nothing else last had the interpreter's lock; none: not known.
+  std::optional<base::Instant> ticked;
+  bool collects_garbage = false;  ///< all of it, which keeps that lock for good reasons
 };
 
 struct Finding {
@@ -85,7 +95,7 @@ class RankWatch {
   void add(int rank, base::Instant now);
   void set_sees_all_ranks(bool sees_all) { settings_.sees_all_ranks = sees_all; }
   /// It ended, or is being ended.
-  void remove(int rank) { ranks_.erase(rank); }
+  void remove(int rank);
   /// A record of its page, in order: a phase began. Those that a successor reads from before its
   /// own time teach it just the same.
   void on_record(int rank, Phase phase, int64_t step, base::Instant began);
@@ -95,9 +105,12 @@ class RankWatch {
     /// It is late, or nobody knows what is usual: its threads and sockets are of interest too.
     bool in_detail = false;
   };
-  /// The ranks whose evidence on_evidence() is to give now: silent for 0.25 s.
+  /// The ranks whose evidence on_evidence() is to give now: silent for 0.25 s, and then at most for
+  /// a tenth of the silence, or 0.3 s, not looked at.
   std::vector<Wanted> wants_evidence(base::Instant now) const;
   void on_evidence(int rank, const Evidence& evidence, base::Instant now);
+  /// What the pod's interfaces say now (link_watch.h).
+  void set_down_link(std::optional<DownLink> link) { down_link_ = std::move(link); }
 
   /// At most one per rank, by rank. The same finding is given again until it ends.
   std::vector<Finding> findings(base::Instant now);
@@ -107,6 +120,13 @@ class RankWatch {
 
  private:
   static constexpr size_t kRecent = 8;  ///< steps that a straggler is judged by
+  /// Its interpreter's lock has not been had by another thread since, as far as was looked.
+  struct Mute {
+    base::Instant ticked;
+    base::Instant seen;   ///< when this began to be watched
+    base::Duration used;  ///< processor time by then
+    int64_t disk_bytes = 0;
+  };
   struct Rank {
     Phase phase = Phase::None;
     int64_t step = -1;
@@ -129,6 +149,8 @@ class RankWatch {
     Evidence idle_from;
     std::optional<base::Instant> unanswered_since;  ///< in this phase, segments were sent again
     base::Instant unanswered_last;
+    std::optional<Mute> mute;
+    base::Duration named_mute;  ///< for so long, when it was called Spinning for it
   };
   struct Stall {
     base::Duration p99;
@@ -142,6 +164,7 @@ class RankWatch {
     std::array<std::optional<Stall>, kPhases> stalls;  ///< none where no time is usual
     size_t waiting = 0;                                ///< ranks that wait for their peers
     size_t working = 0;                                ///< ranks that peers may wait for
+    size_t holding = 0;                                ///< ranks that keep their interpreter's lock
     std::vector<base::Duration> own_parts;             ///< of a step, by rank, sorted
     std::optional<int> deadlocked;
 
@@ -160,10 +183,16 @@ class RankWatch {
   Look look_at(base::Instant now) const;
   std::optional<Stall> stall_of(Phase phase) const;
   bool is_busy(const Rank& rank) const;
+  static void hear_tick(Rank& rank, const Evidence& evidence, base::Instant now);
+  static base::Duration mute_for(const Rank& rank);
+  static bool holds_lock(const Rank& rank);
+  void learn_mute(const Rank& rank, base::Duration lasted);
+  std::optional<Finding> keeps_lock(int number, const Rank& rank, const Look& look) const;
   static std::string where_of(const Rank& rank);
   bool waits(const Rank& rank, const Look& look) const;
   std::optional<int> deadlocked(const Look& look) const;
   std::optional<Finding> hang_of(int number, const Rank& rank, const Look& look) const;
+  std::optional<Finding> without_link(int number, const Rank& rank, const Look& look) const;
   std::optional<Finding> blame(int number, const Rank& rank, const Look& look) const;
   std::optional<Finding> stuck_in_collective(int number, const Rank& rank, const Look& look) const;
   std::optional<Finding> straggler(int number, Rank& rank, const Look& look) const;
@@ -171,8 +200,17 @@ class RankWatch {
   Settings settings_;
   std::map<int, Rank> ranks_;
   std::array<Quantiles, kPhases> usual_;
+  std::array<base::Duration, kPhases> longest_mute_;  ///< that ended by itself
+  struct Named {
+    int64_t step = -1;
+    base::Duration mute;
+  };
+  /// By rank, the last that was ended for it: where it comes again at the same step, it may have
+  /// its reasons.
+  std::map<int, Named> named_mutes_;
   bool marks_collectives_ = false;  ///< the script says when it waits for its peers
   std::optional<base::Instant> looked_;
+  std::optional<DownLink> down_link_;
 };
 
 }  // namespace pelton::decide::health

@@ -26,6 +26,8 @@ struct Stretch {
   char state = 'R';
   double processor = 1;  ///< share used
   int64_t disk_per_tick = 0;
+  bool keeps_lock = false;  ///< the interpreter's, in a function of C
+  bool collects = false;    ///< all garbage
 };
 
 /// Ranks that train in step. Data, step and collective, and whatever `mix` adds.
@@ -36,11 +38,12 @@ class Group {
   struct Load {
     bool is_mixed = false;     ///< pauses, evaluations, saves, compilations, slow times
     bool marks_phases = true;  ///< else the script says "step" only
+    bool ticks = true;         ///< else the interpreter's lock is not known of
     int straggler = -1;
     Duration step = Duration::milliseconds(120);
   };
   Load load;
-  enum class Hang : uint8_t { None, Stop, Loop, Block };
+  enum class Hang : uint8_t { None, Stop, Loop, Block, LoopInC };
   Hang hang = Hang::None;
   int hung = -1;
 
@@ -61,18 +64,29 @@ class Group {
       if (load.straggler == static_cast<int>(i)) own = own * 10;
       rank.todo.push_back({Phase::Data, Duration::milliseconds(10), 'S', 0.02});
       rank.todo.push_back({Phase::Step, own});
-      if (event == 0 && i == victim) rank.todo.push_back({Phase::Step, seconds(1, 9)});  // GC
+      if (event == 0 && i == victim) {
+        rank.todo.push_back({Phase::Step, seconds(1, 9), 'R', 1, 0, true, true});
+      }
       if (event == 1) rank.todo.push_back({Phase::Eval, together});
       if (event == 2 && i == 0) rank.todo.push_back({Phase::Eval, seconds(3, 50)});
       if (event == 3 && i == 0) {  // onto a disk: written, then synced
-        rank.todo.push_back({Phase::Save, seconds(1, 6), 'R', 0.4, 4096});
+        rank.todo.push_back({Phase::Save, seconds(1, 6), 'R', 0.6, 4096, true});
         rank.todo.push_back({Phase::Save, seconds(1, 9) * (rng_.chance(0.3) ? 10 : 1), 'D', 0});
       }
       if (event == 4 && i == 0) rank.todo.push_back({Phase::Save, seconds(2, 40), 'S', 0.03});
       if (event == 5) rank.todo.push_back({Phase::Compile, seconds(20, 90)});
       if (event == 6 && i == 0) rank.todo.push_back({Phase::Compile, seconds(20, 200)});
-      if (event == 7) rank.todo.push_back({Phase::Step, seconds(10, 40)});  // compiles unmarked
+      if (event == 7) {  // compiles unmarked
+        rank.todo.push_back({Phase::Step, seconds(10, 40), 'R', 1, 0, rng_.chance(0.5)});
+      }
       if (event == 8 && i == victim) rank.todo.push_back({Phase::Data, seconds(1, 20), 'S', 0.01});
+      if (event == 9 && i == victim) {  // pickles or sorts
+        rank.todo.push_back({Phase::Step, seconds(1, 3), 'R', 1, 0, true});
+      }
+      if (event == 10) rank.todo.push_back({Phase::Step, seconds(2, 30), 'R', 1, 0, true});
+      if (event == 11 && i == 0 && load.marks_phases) {
+        rank.todo.push_back({Phase::Eval, seconds(1, 30), 'R', 1, 0, true});
+      }
       rank.todo.push_back({Phase::Collective, Duration::milliseconds(10), 'S', 0.01});
       std::reverse(rank.todo.begin(), rank.todo.end());
       begin(watch, i);
@@ -88,6 +102,9 @@ class Group {
       const bool is_hung = hang != Hang::None && hung == static_cast<int>(i);
       rank.used = rank.used + kTick / 100 * static_cast<int64_t>(100 * share(rank, is_hung));
       rank.disk += is_hung ? 0 : rank.todo.back().disk_per_tick;
+      const bool is_mute =
+          is_hung ? hang == Hang::Stop || hang == Hang::LoopInC : rank.todo.back().keeps_lock;
+      if (!is_mute && now - rank.ticked >= Duration::milliseconds(250)) rank.ticked = now;
       if (!is_hung && rank.todo.size() > 1) {
         rank.todo.back().left = rank.todo.back().left - kTick;
         if (rank.todo.back().left <= Duration()) {
@@ -119,6 +136,7 @@ class Group {
     std::vector<Stretch> todo;  ///< the last is now
     Duration used;
     int64_t disk = 0;
+    Instant ticked;
     Phase said = Phase::None;
   };
 
@@ -132,17 +150,20 @@ class Group {
   }
   double share(const Rank& rank, bool is_hung) const {
     if (!is_hung) return rank.todo.back().processor;
-    return hang == Hang::Loop ? 1 : 0;
+    return hang == Hang::Loop || hang == Hang::LoopInC ? 1 : 0;
   }
   Evidence evidence_of(size_t i) const {
     const Rank& rank = ranks_[i];
     char state = rank.todo.back().state;
     if (hung == static_cast<int>(i)) {
       if (hang == Hang::Stop) state = 'T';
-      if (hang == Hang::Loop) state = 'R';
+      if (hang == Hang::Loop || hang == Hang::LoopInC) state = 'R';
       if (hang == Hang::Block) state = 'S';
     }
-    return {state, rank.used, rank.disk, 0};
+    Evidence evidence{state, rank.used, rank.disk, 0};
+    if (load.ticks) evidence.ticked = rank.ticked;
+    evidence.collects_garbage = rank.todo.back().collects;
+    return evidence;
   }
 
   base::Rng rng_;
@@ -200,7 +221,7 @@ TEST(RankWatch, TwoHundredHangsAreNamedAndOnlyTheRightRank) {
     Trained job(static_cast<int>(rng.between(2, 8)), rng.next(), {},
                 Duration::milliseconds(rng.between(4000, 9000)));
     Group& group = job.group;
-    group.hang = static_cast<Group::Hang>(1 + i % 3);
+    group.hang = static_cast<Group::Hang>(1 + i % 4);
     group.hung = static_cast<int>(rng.below(group.numbers().size()));
     const Instant began = group.now;
     const Duration p99 = job.watch.usual(group.phase_at(group.hung)).quantile(0.99);
@@ -220,6 +241,9 @@ TEST(RankWatch, TwoHundredHangsAreNamedAndOnlyTheRightRank) {
     EXPECT_LE(*suspected - began, std::max(Duration::seconds(1), p99 * 3)) << i;
     if (group.hang == Group::Hang::Stop) {
       EXPECT_LE(*named - began, Duration::seconds(1)) << i;
+    }
+    if (group.hang == Group::Hang::LoopInC && phase == Phase::Step) {
+      EXPECT_LE(*named - began, Duration::seconds(6)) << i;
     }
   }
 }
@@ -243,6 +267,21 @@ TEST(RankWatch, ALoopIsFoundByTheSilenceOfItsPeersWhereNothingIsMarked) {
   ASSERT_EQ(found.size(), 1u) << text_of(found);
   EXPECT_EQ(found[0].rank, 1);
   EXPECT_EQ(found[0].cause, "Spinning");
+}
+
+TEST(RankWatch, ALoopInCIsNamedByItselfWhereNothingIsMarkedAndNoPeerIsHere) {
+  Trained job(1, 3, {.marks_phases = false}, Duration::seconds(5), false);
+  job.group.hang = Group::Hang::LoopInC;
+  job.group.hung = 0;
+  const auto found = job.run(Duration::seconds(6));
+  ASSERT_EQ(found.size(), 1u) << text_of(found);
+  EXPECT_EQ(found[0].cause, "Spinning");
+  EXPECT_EQ(found[0].kind, Kind::Hung);
+
+  Trained older(1, 3, {.marks_phases = false, .ticks = false}, Duration::seconds(5), false);
+  older.group.hang = Group::Hang::LoopInC;
+  older.group.hung = 0;
+  EXPECT_EQ(text_of(older.run(Duration::minutes(30))), "");
 }
 
 TEST(RankWatch, OneRankTenTimesSlowerIsAStragglerAndAllAreNot) {
@@ -326,6 +365,97 @@ TEST(RankWatch, WhatAPeerElsewhereMayWaitForIsASuspicionWithItsCause) {
   EXPECT_EQ(causes_of_a_long_step(true, false, busy, busy), "0Late ");
 }
 
+/// A pod of one rank, alone in a step whose interpreter's lock nobody else has had since it began.
+struct Alone {
+  RankWatch watch;
+  Instant now = Instant::from_unix_seconds(50);
+  int64_t step = 0;
+  explicit Alone(int steps = 20) {
+    watch.begin({0}, now, false);
+    for (int i = 0; i < steps; ++i) {
+      begin_step();
+      now = now + Duration::milliseconds(100);
+    }
+    begin_step();
+  }
+  void begin_step() { watch.on_record(0, Phase::Step, step++, now); }
+  /// Seconds until it is called Hung; 0: not within two minutes.
+  double seconds_until_named(const std::function<Evidence(Duration)>& evidence,
+                             Duration give_up = Duration::minutes(2)) {
+    const Instant began = now;
+    while (now - began < give_up) {
+      now = now + Duration::milliseconds(100);
+      Evidence given = evidence(now - began);
+      given.ticked = began + Duration::milliseconds(given.ticked ? (now - began).ms() : 0);
+      watch.on_evidence(0, given, now);
+      for (const Finding& finding : watch.findings(now)) {
+        if (finding.kind == Kind::Hung) return (now - began).to_seconds();
+      }
+    }
+    return 0;
+  }
+};
+
+Evidence busy_for(Duration time, int64_t share = 100) {
+  return {'R', time / 100 * share};
+}
+
+TEST(RankWatch, WhoKeepsTheInterpretersLockIsNamedOnlyIfNothingElseExplainsIt) {
+  const auto after = [](const std::function<Evidence(Duration)>& evidence) {
+    return Alone().seconds_until_named(evidence);
+  };
+  EXPECT_NEAR(after([](Duration t) { return busy_for(t); }), 5.1, 0.11);
+  // Where others take most of the processor it takes longer.
+  EXPECT_NEAR(after([](Duration t) { return busy_for(t, 25); }), 20, 0.5);
+  EXPECT_EQ(after([](Duration t) { return busy_for(t, 5); }), 0);
+  EXPECT_NEAR(after([](Duration t) {
+                Evidence collects = busy_for(t);
+                collects.collects_garbage = true;
+                return collects;
+              }),
+              60.1, 0.11);
+  EXPECT_EQ(after([](Duration t) {
+              Evidence writes = busy_for(t);
+              writes.disk_bytes = t.ms() / 2000;
+              return writes;
+            }),
+            0);
+  EXPECT_EQ(after([](Duration t) {
+              return Evidence{'t', t};  // a debugger's
+            }),
+            0);
+  EXPECT_EQ(after([](Duration t) {
+              Evidence ticks = busy_for(t);
+              ticks.ticked = Instant();
+              return ticks;
+            }),
+            0);
+}
+
+TEST(RankWatch, WhatEndedByItselfIsGivenTwiceItsTime) {
+  Alone rank(300);
+  const auto busy = [](Duration t) { return busy_for(t); };
+  EXPECT_EQ(rank.seconds_until_named(busy, Duration::seconds(4)), 0);
+  rank.begin_step();
+  EXPECT_NEAR(rank.seconds_until_named(busy), 7.9, 0.21);
+}
+
+TEST(RankWatch, WhatComesAgainAtTheSameStepOfTheNextGenerationMayHaveItsReasons) {
+  Alone rank;
+  const auto busy = [](Duration t) { return busy_for(t); };
+  EXPECT_NEAR(rank.seconds_until_named(busy), 5.1, 0.11);
+  const int64_t step = rank.step - 1;
+  for (const auto& [at, seconds] :
+       {std::pair{step, 60.1}, std::pair{step, 120.2}, std::pair{step + 1, 5.1}}) {
+    rank.watch.begin({0}, rank.now, false);
+    for (rank.step = at - 2; rank.step <= at;) {
+      rank.begin_step();
+      rank.now = rank.now + Duration::milliseconds(100);
+    }
+    EXPECT_NEAR(rank.seconds_until_named(busy, Duration::minutes(3)), seconds, 0.31);
+  }
+}
+
 TEST(RankWatch, WhoIsNotLetRunOrIsDebuggedIsNotBlocked) {
   const Duration time = Duration::seconds(50);
   EXPECT_EQ(causes_of_a_long_step(true, true, {'R'}, {}, time), "0Late ");
@@ -360,6 +490,32 @@ TEST(RankWatch, SegmentsWithoutAnswerNameTheRankThatSendsThem) {
                                 return Evidence{'S', {}, 0, rank == 1 ? again : 0};
                               }),
             "0Late 1Unanswered ");
+}
+
+TEST(RankWatch, ARankWithoutNetworkIsNamedOnceWaitingCostsMoreThanToBeginElsewhere) {
+  const auto busy = [](int, Duration passed) { return Evidence{'R', passed}; };
+  Pair pair(false);
+  pair.watch.on_record(0, Phase::Step, 20, pair.now);
+  pair.watch.on_record(1, Phase::Step, 20, pair.now);
+  pair.watch.set_down_link(DownLink{"eth0", pair.now + Duration::seconds(1)});
+  EXPECT_EQ(pair.causes_after(Duration::milliseconds(5900), busy), "0Late 1Late ");
+  pair.watch.set_down_link(std::nullopt);  // a blip
+  EXPECT_EQ(pair.causes_after(Duration::seconds(2), busy), "0Late 1Late ");
+  pair.watch.set_down_link(DownLink{"eth0", pair.now});
+  EXPECT_EQ(pair.causes_after(Duration::seconds(6), busy), "0LinkDown 1LinkDown ");
+  // Whoever goes on all the same does not need it.
+  pair.watch.on_record(0, Phase::Step, 21, pair.now);
+  pair.watch.on_record(0, Phase::Step, 22, pair.now + Duration::milliseconds(100));
+  EXPECT_EQ(pair.causes_after(Duration::seconds(6), busy), "1LinkDown ");
+}
+
+TEST(RankWatch, ARankThatCannotEvenJoinWithoutNetworkIsNamed) {
+  Pair pair(true);
+  pair.watch.set_down_link(DownLink{"eth0", pair.now});
+  pair.now = pair.now + Duration::seconds(10);
+  pair.watch.begin({0, 1}, pair.now, false);
+  EXPECT_EQ(pair.causes_after(Duration::seconds(6), [](int, Duration) { return Evidence{'S'}; }),
+            "0LinkDown 1LinkDown ");
 }
 
 TEST(RankWatch, WhereAllRanksWaitForEachOtherTheOneBehindIsADeadlock) {
