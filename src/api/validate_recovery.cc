@@ -57,6 +57,17 @@ void validate_recovery_policy(Findings& findings, const Json& policy) {
     check_one_of(findings, (path / "rungs")[index++], rung,
                  {"RestartInPlace", "RestartPod", "SwapSpare", "Shrink", "ChangeMesh", "Grow"});
   }
+  index = 0;
+  bool has_memory = spec["tiers"].is_null(), has_peers = false;
+  for (const Json& tier : spec["tiers"].items()) {
+    check_one_of(findings, (path / "tiers")[index++], tier, {"Memory", "Peers"});
+    has_memory = has_memory || tier.as_string() == "Memory";
+    has_peers = has_peers || tier.as_string() == "Peers";
+  }
+  if (has_peers && !has_memory) {
+    findings.invalid(path / "tiers", spec["tiers"],
+                     "Peers hold copies of what Memory has: list Memory, too");
+  }
   const Path budget = path / "budget";
   check_count(findings, budget / "windowSeconds", spec["budget"]["windowSeconds"], 1);
   check_count(findings, budget / "generations", spec["budget"]["generations"], 1);

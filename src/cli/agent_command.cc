@@ -39,7 +39,7 @@ base::Status serve(os::OsWorld& os, const DataDirectory& directory, const std::s
   options.images = park.images;
   options.data_directory = directory.root;
   options.executable = os::executable_path();
-  options.kernel_log = agent::kernel_log_command();
+  options.health = agent::health_sources(world.files, directory.root);
   PELTON_ASSIGN(net::Credential own, read_credential(world.files, directory, "node-" + node));
   PELTON_ASSIGN(auto peers, net::TlsContext::client(
                                 {.ca_pem = credential.ca_pem, .credential = std::move(own)}));

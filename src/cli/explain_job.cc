@@ -59,8 +59,9 @@ std::string decision_waits_for(const JobObjects& objects, const Json& policy, co
   for (const Json::Array* all : {&objects.pods, &objects.nodes}) {
     for (const Json& object : *all) view.put(object);
   }
+  control::RecoveryMemo memo;
   const recovery::Observed observed = control::observe_recovery(
-      policy, *spec, recovery::node_memories_of(policy["status"]["nodes"]), jobset, view);
+      policy, *spec, recovery::node_memories_of(policy["status"]["nodes"]), jobset, view, memo);
   return recovery::decide_recovery(observed, now).waits_for;
 }
 

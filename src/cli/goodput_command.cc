@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// `pelton goodput jobset/NAME`: where a job's time went.
+// `pelton goodput`: where the time of a job, or of all, went.
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <tuple>
 
 #include "api/object.h"
 #include "base/strings.h"
 #include "cli/admin_client.h"
 #include "cli/blocking.h"
+#include "cli/goodput_list.h"
 #include "cli/goodput_text.h"
 #include "cli/live_names.h"
 #include "cli/options.h"
@@ -32,6 +36,8 @@ struct GoodputOptions {
   std::string namespace_name = "default";
   std::string log;
   std::string output;
+  bool is_all_namespaces = false;
+  bool is_list() const { return log.empty() && subject.empty(); }
 };
 
 base::Status no_policy(const GoodputSubject& subject) {
@@ -177,6 +183,71 @@ base::Status show(const GoodputOptions& chosen, const GoodputSubject& subject) {
   return base::ok();
 }
 
+using List = base::Result<client::ObjectList>;
+
+List list(os::OsWorld& os, AdminClient& admin, const char* kind, const std::string& namespace_name,
+          const std::string& selector = "") {
+  List all = await<List>(os, [&](auto done) {
+    admin.client().list(kind, namespace_name, {.label_selector = selector}, std::move(done));
+  });
+  if (!all.ok()) return all.status().with(fmt::format("listing {}s", kind));
+  return all;
+}
+
+/// Of every JobSet there that names a RecoveryPolicy, by namespace and name.
+base::Result<std::vector<goodput::JobMetrics>> observe_all(os::OsWorld& os,
+                                                           const GoodputOptions& chosen) {
+  PELTON_ASSIGN(auto admin, AdminClient::make(os.world(), data_directory(chosen.data_dir)));
+  const std::string where = chosen.is_all_namespaces ? "" : chosen.namespace_name;
+  PELTON_ASSIGN(const client::ObjectList job_sets,
+                list(os, *admin, "JobSet", where, recovery::kPolicyLabel));
+  PELTON_ASSIGN(const client::ObjectList policies, list(os, *admin, "RecoveryPolicy", where));
+  PELTON_ASSIGN(const client::ObjectList pods,
+                list(os, *admin, "Pod", where, recovery::kPolicyLabel));
+  const base::Instant now = os.world().clock.now();
+  static const Json kNone;
+  std::vector<goodput::JobMetrics> jobs;
+  for (const Json& job_set : job_sets.items) {
+    const Json* record = &kNone;
+    for (const Json& policy : policies.items) {
+      if (api::namespace_of(policy) == api::namespace_of(job_set) &&
+          api::name_of(policy) == api::label_of(job_set, recovery::kPolicyLabel)) {
+        record = &goodput::record_of(policy, job_set);
+      }
+    }
+    std::vector<const Json*> own;
+    for (const Json& pod : pods.items) {
+      if (api::label_of(pod, "jobset.sigs.k8s.io/jobset-uid") == api::uid_of(job_set)) {
+        own.push_back(&pod);
+      }
+    }
+    jobs.push_back(goodput::observe_job(job_set, *record, own, now));
+  }
+  std::sort(jobs.begin(), jobs.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.namespace_name, a.name) < std::tie(b.namespace_name, b.name);
+  });
+  return jobs;
+}
+
+base::Status show_all(const GoodputOptions& chosen) {
+  PELTON_ASSIGN(auto os, os::make_world({.log_level = base::Severity::Warning}));
+  PELTON_ASSIGN(const std::vector<goodput::JobMetrics> jobs, observe_all(*os, chosen));
+  if (chosen.output == "json") {
+    fmt::print("{}\n", goodput_list(jobs).dump(2));
+  } else if (chosen.output == "prometheus") {
+    fmt::print("{}", goodput::exposition(jobs));
+  } else if (jobs.empty()) {
+    // As kubectl says it, and where it does.
+    fmt::print(stderr, "No jobsets with a RecoveryPolicy found{}.\n",
+               chosen.is_all_namespaces
+                   ? ""
+                   : fmt::format(" in {} namespace: -A looks in all", chosen.namespace_name));
+  } else {
+    fmt::print("{}", goodput_table(jobs, chosen.is_all_namespaces));
+  }
+  return base::ok();
+}
+
 /// "jobset/NAME" of those that are there.
 Values job_sets(const GoodputOptions& chosen) {
   const Values names = live_names("JobSet", chosen.data_dir, chosen.namespace_name);
@@ -188,6 +259,7 @@ Values job_sets(const GoodputOptions& chosen) {
 }
 
 constexpr const char* kExamples =
+    "  pelton goodput -A                               # a line for each job\n"
     "  pelton goodput jobset/train                     # what was lost to what, MTTR, MTBI\n"
     "  pelton goodput jobset/train -o html >train.html # one page with the plot, for a browser\n"
     "  pelton goodput jobset/train -o json | jq .goodputPercent\n"
@@ -200,6 +272,7 @@ constexpr const char* kExamples =
     "  mttrSeconds, mtbiSeconds (null: none), timesToRecoverSeconds[],\n"
     "  timesBetweenInterruptionsSeconds[]\n"
     "  breakdown[]      category, nanoseconds, seconds, percent, causes {CAUSE: seconds}\n"
+    "  interruptionCount; where the record lists only the newest, the lists do too\n"
     "  interruptions[]  at, cause, generation, rank, node, recoverySeconds\n"
     "  segments[]       from, to, category, cause, generation, width\n";
 
@@ -209,11 +282,15 @@ int run_goodput(int argc, char** argv) {
   GoodputOptions chosen;
   Options options("pelton goodput",
                   "Says where the time of a JobSet went: productive steps, and what each failure, "
-                  "save and start cost. Its history is kept by its RecoveryPolicy.",
+                  "save and start cost. Its history is kept by its RecoveryPolicy. Without a name: "
+                  "of all.",
                   kExamples);
-  options.optional_positional("jobset", chosen.subject, "jobset/NAME", job_sets(chosen));
+  options.optional_positional("jobset", chosen.subject, "jobset/NAME; without: all",
+                              job_sets(chosen));
   options.text("-n,--namespace", chosen.namespace_name, "its namespace",
                live_names("Namespace", chosen.data_dir));
+  options.toggle("-A,--all-namespaces", chosen.is_all_namespaces,
+                 "every JobSet that names a RecoveryPolicy, wherever it is");
   options.text("--log", chosen.log,
                "of a log of events instead: of ml-goodput-measurement or of "
                "AI-Hypercomputer/resiliency, one JSON object a line",
@@ -231,9 +308,24 @@ int run_goodput(int argc, char** argv) {
                form);
     return 2;
   }
-  if (chosen.log.empty() == chosen.subject.empty()) {
+  if (!chosen.log.empty() && !chosen.subject.empty()) {
     fmt::print(stderr, "pelton goodput: give either jobset/NAME or --log FILE; see --help\n");
     return 2;
+  }
+  if (chosen.is_all_namespaces && !chosen.is_list()) {
+    fmt::print(stderr,
+               "pelton goodput: one jobset or log is in one place: leave out -A, or the name\n");
+    return 2;
+  }
+  if (chosen.is_list() && form == "html") {
+    fmt::print(stderr, "pelton goodput: -o html is a page of one job: give jobset/NAME\n");
+    return 2;
+  }
+  if (chosen.is_list()) {
+    const base::Status shown = show_all(chosen);
+    if (shown.ok()) return 0;
+    fmt::print(stderr, "pelton goodput: {}\n", shown.message());
+    return 1;
   }
   const auto subject = subject_of(chosen);
   const base::Status status = subject.ok() ? show(chosen, *subject) : subject.status();

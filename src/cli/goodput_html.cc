@@ -114,7 +114,7 @@ for (const [value, label] of [
   [percent(report.acceleratorGoodputPercent), "of all accelerators"],
   [percent(report.ettrPercent), "ETTR"],
   [percent(report.schedulingGoodputPercent), "scheduling goodput"],
-  [report.interruptions.length, "interruptions"],
+  [report.interruptionCount, "interruptions"],
   [time(report.mttrSeconds), "MTTR"],
   [time(report.mtbiSeconds), "MTBI"],
   [time(report.uptimeSeconds), "uptime"]]) {

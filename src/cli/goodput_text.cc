@@ -86,7 +86,7 @@ std::string numbers_of(const Report& report) {
       "\n  accelerator goodput {:.2f} %   ETTR {:.2f} %   scheduling goodput {:.2f} %\n"
       "  interruptions {}   MTTR {}   MTBI {}   uptime {}\n",
       100 * report.accelerator_goodput, 100 * report.ettr, 100 * report.scheduling_goodput,
-      report.interruptions.size(), optional_time(report.mttr), optional_time(report.mtbi),
+      report.interruption_count, optional_time(report.mttr), optional_time(report.mtbi),
       short_time(report.uptime));
   if (report.interruptions.empty()) return text;
   text += fmt::format("\n  {:<22}{:<20}{:<6}{:<16}{}\n", "INTERRUPTED", "CAUSE", "RANK", "NODE",

@@ -29,6 +29,7 @@ base::Json to_json(const scenario::Outcome& o) {
                                         {"supervisorCrashes", o.supervisor_crashes},
                                         {"generations", o.generations},
                                         {"steps", o.steps},
+                                        {"restoredFromMemory", o.restored},
                                         {"violations", base::Json::array()}});
   for (const std::string& what : o.violations) json.child("violations").push_back(what);
   return json;

@@ -4,11 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <utility>
 
 #include "api/object.h"
-#include "control/observe_recovery.h"
 #include "decide/recovery/decide_recovery.h"
 #include "decide/recovery/protection.h"
 
@@ -46,23 +46,30 @@ void tell(const Json& jobset, bool is_good, const std::string& reason, const std
 /// One reconcile of one policy.
 class Pass {
  public:
-  Pass(const Json& policy, const CacheView& view, base::Instant now)
-      : policy_(policy), view_(view), now_(now), next_(policy) {
+  Pass(const Json& policy, const CacheView& view, std::map<std::string, RecoveryMemo>& memos,
+       base::Instant now)
+      : policy_(policy), view_(view), memos_(memos), now_(now) {
     memories_ = recovery::node_memories_of(policy["status"]["nodes"]);
   }
 
   Plan run(const recovery::Policy& spec, const std::vector<const Json*>& jobsets) {
-    Json::Array entries;
+    const Json& was = policy_["status"];
+    std::vector<std::optional<Json>> entries;  // absent: as it was
     for (const Json* jobset : jobsets) entries.push_back(decide(spec, *jobset));
-    Json& status = next_.child("status");
-    if (!entries.empty() || status.contains("jobSets")) status.set("jobSets", std::move(entries));
-    if (!memories_.empty() || status.contains("nodes")) {
-      status.set("nodes", recovery::to_json(memories_));
-    }
-    status.set("observedGeneration", api::generation_of(policy_));
+    const bool have_changed = are_others(jobsets, was["jobSets"]) ||
+                              std::any_of(entries.begin(), entries.end(),
+                                          [](const auto& entry) { return entry.has_value(); });
+    Json nodes = recovery::to_json(memories_);
+    const bool are_nodes_due = !memories_.empty() || was.contains("nodes");
     Plan plan;
-    if (next_["status"] != policy_["status"]) {
-      plan.commands.emplace_back(UpdateStatus{std::move(next_)});
+    if (have_changed || (are_nodes_due && nodes != was["nodes"]) ||
+        was["observedGeneration"] != Json(api::generation_of(policy_))) {
+      Json next = policy_;
+      Json& status = next.child("status");
+      if (have_changed) status.set("jobSets", joined(std::move(entries), jobsets));
+      if (are_nodes_due) status.set("nodes", std::move(nodes));
+      status.set("observedGeneration", api::generation_of(policy_));
+      plan.commands.emplace_back(UpdateStatus{std::move(next)});
     }
     std::move(after_.begin(), after_.end(), std::back_inserter(plan.commands));
     std::move(told_.commands.begin(), told_.commands.end(), std::back_inserter(plan.commands));
@@ -72,8 +79,33 @@ class Pass {
   }
 
  private:
-  Json decide(const recovery::Policy& spec, const Json& jobset) {
-    recovery::Observed observed = observe_recovery(policy_, spec, memories_, jobset, view_);
+  /// Whether the status tells of others than these, or in another order.
+  static bool are_others(const std::vector<const Json*>& jobsets, const Json& entries) {
+    return !std::equal(jobsets.begin(), jobsets.end(), entries.items().begin(),
+                       entries.items().end(), [](const Json* jobset, const Json& entry) {
+                         return api::uid_of(*jobset) == entry["uid"].as_string();
+                       });
+  }
+
+  Json::Array joined(std::vector<std::optional<Json>> entries,
+                     const std::vector<const Json*>& jobsets) const {
+    Json::Array all;
+    for (size_t i = 0; i < entries.size(); ++i) {
+      if (entries[i]) {
+        all.push_back(*std::move(entries[i]));
+        continue;
+      }
+      for (const Json& entry : policy_["status"]["jobSets"].items()) {
+        if (entry["uid"].as_string() == api::uid_of(*jobsets[i])) all.push_back(entry);
+      }
+    }
+    return all;
+  }
+
+  /// The JobSet's entry in the status; absent: as it was.
+  std::optional<Json> decide(const recovery::Policy& spec, const Json& jobset) {
+    const recovery::Observed observed =
+        observe_recovery(policy_, spec, memories_, jobset, view_, memos_[api::uid_of(jobset)]);
     const int64_t number = observed.record.generation.number;
     const auto phase = observed.record.generation.phase;
     recovery::Decision decision = recovery::decide_recovery(observed, now_);
@@ -88,7 +120,11 @@ class Pass {
     const recovery::Generation& generation = decision.record.generation;
     if (generation.number != number || generation.phase != phase) announce(jobset, decision);
     if (!decision.waits_for.empty()) why_ = decision.waits_for;
-    return recovery::to_json(decision.record);
+    Json entry = recovery::to_json(decision.record);
+    for (const Json& was : policy_["status"]["jobSets"].items()) {
+      if (was["uid"].as_string() == api::uid_of(jobset) && was == entry) return std::nullopt;
+    }
+    return entry;
   }
 
   /// Which rungs are off, in the record and on the JobSet.
@@ -99,25 +135,33 @@ class Pass {
       off +=
           fmt::format("{}{} is off: {}", off.empty() ? "" : "; ", recovery::rung_name(rung), why);
     }
-    const bool is_good = off.empty() && !decision.is_impossible;
-    const std::string reason = decision.is_impossible ? "TooFewPods"
-                               : is_good              ? "AllRungs"
-                                                      : "RungsOff";
-    const std::string message = decision.is_impossible ? decision.waits_for
-                                : is_good              ? "every rung of the policy is there"
-                                                       : off;
+    // After a failure; who closes the record of a JobSet that has ended weighs no alternatives.
+    const bool is_stopped = decision.record.last.rung == recovery::Rung::Stop &&
+                            !decision.record.last.alternatives.empty();
+    const bool is_good = off.empty() && !decision.is_impossible && !is_stopped;
+    const std::string reason = is_stopped               ? "NoRungLeft"
+                               : decision.is_impossible ? "TooFewPods"
+                               : is_good                ? "AllRungs"
+                                                        : "RungsOff";
+    // With the words of the rank that failed: of a checkpoint that it may not use, say.
+    const std::string message = is_stopped               ? decision.record.last.reason
+                                : decision.is_impossible ? decision.waits_for
+                                : is_good                ? "every rung of the policy is there"
+                                                         : off;
     Json holder = Json::object(
         {{"status", Json::object({{"conditions", Json(decision.record.conditions)}})}});
     api::set_condition(holder, {"RungsAvailable", is_good ? "True" : "False", reason, message},
                        now_);
-    set_protection(recovery::protection_of(observed, decision.record.generation), holder);
+    set_protection(recovery::protection_of(observed, decision.record.generation),
+                   decision.record.generation.number != observed.record.generation.number, holder);
     decision.record.conditions = holder["status"]["conditions"].items();
     tell(jobset, is_good, reason, message, now_, told_);
   }
 
   /// A job that has never had a checkpoint in memory bears no such condition.
-  void set_protection(const std::optional<recovery::Protection>& protection, Json& holder) const {
-    if (protection) {
+  void set_protection(const recovery::ProtectionNow& now, bool has_begun, Json& holder) const {
+    if (now.is_unknown && !has_begun) return;
+    if (const auto& protection = now.protection) {
       api::set_condition(
           holder,
           {recovery::kProtectedCondition, protection->is_protected ? "True" : "False",
@@ -182,8 +226,8 @@ class Pass {
 
   const Json& policy_;
   const CacheView& view_;
+  std::map<std::string, RecoveryMemo>& memos_;
   const base::Instant now_;
-  Json next_;
   recovery::NodeMemories memories_;
   std::vector<Command> after_;  ///< once the status is written
   Plan told_;
@@ -220,6 +264,7 @@ Plan RecoveryReconciler::reconcile(const Key& key, const CacheView& view, base::
   const Json* policy = view.get("RecoveryPolicy", key.namespace_name, key.name);
   Plan plan;
   if (policy == nullptr) {
+    memos_.erase(key);
     for (const Json* jobset : jobsets) {
       tell(*jobset, false, "PolicyNotFound",
            fmt::format("there is no RecoveryPolicy {}: create it, or take the label {} off",
@@ -238,7 +283,12 @@ Plan RecoveryReconciler::reconcile(const Key& key, const CacheView& view, base::
     }
     return plan;
   }
-  return Pass(*policy, view, now).run(*spec, jobsets);
+  Memos& memos = memos_[key];
+  std::erase_if(memos, [&](const auto& each) {
+    return std::none_of(jobsets.begin(), jobsets.end(),
+                        [&](const Json* jobset) { return api::uid_of(*jobset) == each.first; });
+  });
+  return Pass(*policy, view, memos, now).run(*spec, jobsets);
 }
 
 }  // namespace pelton::control

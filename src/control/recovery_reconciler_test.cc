@@ -129,6 +129,35 @@ TEST_F(RecoveryReconcilerTest, a_policy_that_is_not_there_and_rungs_that_are_off
   EXPECT_NE(condition["message"].as_string().find("RestartPod is off"), std::string::npos);
 }
 
+TEST_F(RecoveryReconcilerTest, what_ended_a_job_for_good_is_told_on_the_jobset) {
+  make(
+      "{apiVersion: pelton.dev/v1alpha1, kind: RecoveryPolicy, metadata: {name: p, namespace: "
+      "default, uid: u-p}, spec: {rungs: [RestartInPlace]}}");
+  const std::string detail = "/checkpoints/log/1.record: of job \"a\", and this is job \"b\"";
+  Json condition;
+  for (int64_t number = 1; number < 9 && condition.is_null(); ++number) {
+    recovery::PodReport failed{.generation = number};
+    failed.workers.push_back({.rank = 0,
+                              .state = recovery::WorkerState::Raised,
+                              .cause = "Refused",
+                              .detail = detail,
+                              .since = now_});
+    ASSERT_EQ(write(look())["generation"]["number"].as_int(), number);
+    report(0, failed);
+    report(1, {.generation = number});
+    now_ = now_ + base::Duration::seconds(20);
+    for (const Command& command : look().commands) {
+      const auto* update = std::get_if<UpdateStatus>(&command);
+      if (update == nullptr || update->object["kind"].as_string() != "JobSet") continue;
+      condition = *api::find_condition(update->object, "pelton.dev/Recovery");
+    }
+  }
+  EXPECT_EQ(condition["reason"].as_string(), "NoRungLeft");
+  EXPECT_NE(condition["message"].as_string().find(detail), std::string::npos)
+      << condition["message"].as_string();
+  EXPECT_NE(condition["message"].as_string().find("in a row"), std::string::npos);
+}
+
 TEST_F(RecoveryReconcilerTest, a_pod_a_jobset_and_a_node_concern_their_policy) {
   const Keys policy = {{"default", "p"}};
   EXPECT_EQ(reconciler_.keys_of(*view_.get("Pod", "default", "a0"), view_), policy);

@@ -93,7 +93,7 @@ PELTON_TYPES = {
         spec=_ours("RecoveryPolicySpec"), status=_ours("RecoveryPolicyStatus")),
     PELTON + "RecoveryPolicySpec": _struct(
         minReplicas=_INT32, maxReplicas=_INT32, ranksPerReplica=_INT32, spares=_INT32,
-        memoryReplicas=_INT32,
+        memoryReplicas=_INT32, tiers=_list(_STRING),
         meshes=_list(_ours("RecoveryMesh"), "name"), rungs=_list(_STRING),
         budget=_ours("RecoveryBudget")),
     PELTON + "RecoveryMesh": _struct(["name", "ranks"], name=_STRING, ranks=_INT32),
@@ -106,7 +106,8 @@ PELTON_TYPES = {
     # that a newer part's members survive an older server.
     PELTON + "JobSetRecovery": _struct(
         ["name", "uid"], name=_STRING, uid=_STRING, attempt=_INT64, fullWorldSize=_INT32,
-        generation=_ANY, lastDecision=_ours("RecoveryDecision"), history=_list(_ANY),
+        durableStep=_INT64, generation=_ANY,
+        lastDecision=_ours("RecoveryDecision"), history=_list(_ANY),
         replaced=_list(_ANY), conditions=_list(
             {"$ref": "#/components/schemas/" + META + "Condition"}, "type")),
     PELTON + "RecoveryDecision": _struct(

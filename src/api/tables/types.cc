@@ -286,6 +286,7 @@ constexpr TypeInfo T1 = {"dev.pelton.v1alpha1.GangBindingSpec", F1};
 constexpr Field F2[] = {
     {.name = "attempt", .value = V::Int64},
     {.name = "conditions", .value = V::Struct, .shape = S::List, .list_type = L::Map, .list_map_keys = "type", .type = &T231},
+    {.name = "durableStep", .value = V::Int64},
     {.name = "fullWorldSize", .value = V::Int32},
     {.name = "generation", .value = V::Any},
     {.name = "history", .value = V::Any, .shape = S::List},
@@ -360,6 +361,7 @@ constexpr Field F10[] = {
     {.name = "ranksPerReplica", .value = V::Int32},
     {.name = "rungs", .value = V::String, .shape = S::List},
     {.name = "spares", .value = V::Int32},
+    {.name = "tiers", .value = V::String, .shape = S::List},
 };
 constexpr TypeInfo T10 = {"dev.pelton.v1alpha1.RecoveryPolicySpec", F10};
 

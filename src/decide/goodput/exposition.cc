@@ -2,7 +2,6 @@
 // The text that Prometheus scrapes.
 #include <fmt/format.h>
 
-#include <array>
 #include <utility>
 
 #include "decide/goodput/job_metrics.h"
@@ -12,12 +11,6 @@ namespace {
 
 using base::Duration;
 using Jobs = std::vector<JobMetrics>;
-
-/// In seconds: from a fork to an hour, and from a minute to a month.
-constexpr std::array<double, 13> kRecoverBounds = {0.1, 0.25, 0.5, 1,   2.5,  5,   10,
-                                                   30,  60,   300, 600, 1800, 3600};
-constexpr std::array<double, 10> kBetweenBounds = {60,    300,   900,    3600,   14400,
-                                                   43200, 86400, 259200, 604800, 2592000};
 
 std::string escaped(std::string_view text) {
   std::string out;
@@ -67,23 +60,21 @@ class Text {
     }
   }
 
-  template <typename Bounds>
-  void histogram(const char* name, const char* help, const Bounds& bounds,
-                 std::vector<Duration> Report::* times) {
+  void histogram(const char* name, const char* help, const std::vector<double>& bounds,
+                 std::vector<Duration> Report::* times, TimeSums Folded::* before) {
     family(name, "histogram", help);
     for (const JobMetrics& job : jobs_) {
       if (!job.report) continue;
-      const std::vector<Duration>& all = (*job.report).*times;
-      for (const double bound : bounds) {
-        int64_t below = 0;
-        for (const Duration time : all) below += time.to_seconds() <= bound ? 1 : 0;
-        sample(job, fmt::format("le=\"{}\"", bound), static_cast<double>(below), "_bucket");
+      TimeSums all = job.report->before.*before;
+      for (const Duration time : (*job.report).*times) all.add(time, bounds);
+      all.below.resize(bounds.size());
+      for (size_t i = 0; i < bounds.size(); ++i) {
+        sample(job, fmt::format("le=\"{}\"", bounds[i]), static_cast<double>(all.below[i]),
+               "_bucket");
       }
-      double sum = 0;
-      for (const Duration time : all) sum += time.to_seconds();
-      sample(job, "le=\"+Inf\"", static_cast<double>(all.size()), "_bucket");
-      sample(job, "", sum, "_sum");
-      sample(job, "", static_cast<double>(all.size()), "_count");
+      sample(job, "le=\"+Inf\"", static_cast<double>(all.count), "_bucket");
+      sample(job, "", all.sum.to_seconds(), "_sum");
+      sample(job, "", static_cast<double>(all.count), "_count");
     }
   }
 
@@ -137,10 +128,10 @@ void put_times(Text& text, const Jobs& jobs) {
                   [](const Report& report) { return report.uptime.to_seconds(); });
   text.histogram("pelton_jobset_times_to_recover_seconds",
                  "Time from an interruption to the next step; sum over count is the MTTR.",
-                 kRecoverBounds, &Report::times_to_recover);
+                 recover_bounds(), &Report::times_to_recover, &Folded::recoveries);
   text.histogram("pelton_jobset_times_between_interruptions_seconds",
                  "Uptime from one interruption to the next; sum over count is the MTBI.",
-                 kBetweenBounds, &Report::times_between_interruptions);
+                 between_bounds(), &Report::times_between_interruptions, &Folded::betweens);
 }
 
 void put_interruptions(Text& text, const Jobs& jobs) {
@@ -148,7 +139,7 @@ void put_interruptions(Text& text, const Jobs& jobs) {
               "Failures that ended a run of steps, by cause.");
   for (const JobMetrics& job : jobs) {
     if (!job.report) continue;
-    std::map<std::string, int64_t> causes;
+    std::map<std::string, int64_t> causes = job.report->before.interruptions;
     for (const Interruption& each : job.report->interruptions) ++causes[each.cause];
     for (const auto& [cause, count] : causes) {
       text.sample(job, fmt::format("cause=\"{}\"", escaped(cause)), static_cast<double>(count));

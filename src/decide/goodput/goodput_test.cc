@@ -298,5 +298,31 @@ TEST(EventLog, ThatIsNoneSaysWhatItNeeds) {
   EXPECT_FALSE(timeline_of_log("{\"job_name\":\"a\"}\n{\"job_name\":\"b\"}\n", at(0)).ok());
 }
 
+TEST(History, StepsAfterWhatIsCalledTheFailureWereDone) {
+  Entry first;
+  first.number = 1;
+  first.began = at(0);
+  first.ended = at(100);
+  first.width = first.full_width = 2;
+  first.cause = "Stopped";
+  first.failed_at = at(1);
+  first.first_step = 0;
+  first.first_step_at = at(11);
+  first.last_step = 9;
+  first.last_step_at = at(20);
+  Entry second = first;
+  second.number = 2;
+  second.began = at(100);
+  second.ended = {};
+  second.cause = "";
+  second.first_step = 10;
+  second.first_step_at = at(111);
+  second.last_step = 19;
+  second.last_step_at = at(120);
+  const auto timeline = timeline_of({first, second}, at(0), at(120));
+  ASSERT_TRUE(timeline.ok());
+  EXPECT_EQ(account(*timeline).time_of(Category::Productive), Duration::seconds(20));
+}
+
 }  // namespace
 }  // namespace pelton::decide::goodput

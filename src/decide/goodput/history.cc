@@ -42,6 +42,7 @@ Entry entry_of(const Json& json) {
   for (const Json::Member& phase : json["phaseSeconds"].members()) {
     entry.phase_seconds[phase.name] = phase.value.as_double();
   }
+  entry.folded = folded_of(json["sums"]);
   return entry;
 }
 
@@ -68,8 +69,15 @@ void add_reports(Entry& entry, const std::vector<recovery::PodReport>& reports) 
 /// The part of a timeline that one entry is.
 class Reader {
  public:
-  Reader(const std::vector<Entry>& entries, Timeline& timeline)
-      : entries_(entries), timeline_(timeline) {}
+  /// `before`: what came before the first of the entries that are read.
+  Reader(const std::vector<Entry>& entries, Timeline& timeline, const Folded& before)
+      : entries_(entries),
+        timeline_(timeline),
+        before_(before),
+        at_(before.to),
+        step_by_width_(before.step_by_width) {}
+
+  const std::map<int, Duration>& step_by_width() const { return step_by_width_; }
 
   void read(size_t index) {
     entry_ = &entries_[index];
@@ -83,8 +91,10 @@ class Reader {
     // When it ended to train: it failed, or it was told to.
     const bool is_failed = !entry_->cause.empty();
     down_ = entry_->ended == Instant() ? end : clamp(entry_->ended, began_, end);
-    if (is_failed && entry_->failed_at != Instant())
-      down_ = clamp(entry_->failed_at, began_, down_);
+    // A step that was done after what is called the failure shows that it still ran then.
+    if (is_failed && entry_->failed_at != Instant()) {
+      down_ = clamp(std::max(entry_->failed_at, entry_->last_step_at), began_, down_);
+    }
     const bool is_full = entry_->full_width <= 0 || entry_->width >= entry_->full_width;
     if (is_full)
       timeline_.placed.push_back({began_, down_, Category::Other, "", entry_->number, 0});
@@ -122,13 +132,16 @@ class Reader {
 
   /// Why the previous one ended: what this one has to thank its beginning to.
   std::string cause_before(size_t index) const {
-    return index == 0 ? "" : entries_[index - 1].cause;
+    return is_first(index) ? before_.cause : entries_[index - 1].cause;
   }
+  /// Of those that are read here.
+  bool is_first(size_t index) const { return index == 0 || entries_[index - 1].folded; }
   bool is_resized(size_t index) const {
-    for (size_t i = index; i-- > 0;) {
-      if (entries_[i].phase != Phase::Waiting) return entries_[i].width != entry_->width;
+    for (size_t i = index; !is_first(i); --i) {
+      const Entry& earlier = entries_[i - 1];
+      if (earlier.phase != Phase::Waiting) return earlier.width != entry_->width;
     }
-    return false;
+    return before_.width > 0 && before_.width != entry_->width;
   }
 
   Duration usual_step(Duration own) const {
@@ -145,7 +158,7 @@ class Reader {
     const Duration start = std::min(seconds_of("start"), left - compile - restore);
     left = left - compile - restore - start;
     Category first = Category::InfrastructureRecovery;
-    if (index == 0) first = Category::TpuInitialization;
+    if (is_first(index) && before_.generations == 0) first = Category::TpuInitialization;
     if (is_resized_now) first = Category::ElasticReinitialization;
     claim(first, at_ + left, cause);
     claim(is_resized_now ? first : Category::TpuInitialization, at_ + start, cause);
@@ -249,6 +262,7 @@ class Reader {
 
   const std::vector<Entry>& entries_;
   Timeline& timeline_;
+  const Folded& before_;
   const Entry* entry_ = nullptr;
   Instant at_;  ///< all before is claimed
   Instant began_, down_;
@@ -256,7 +270,39 @@ class Reader {
   std::map<int, Duration> step_by_width_;  ///< mean, of the newest generation of that width
 };
 
+/// In as many places as one can tell apart, each with its part of all.
+void claim_folded(const Folded& folded, Timeline& timeline) {
+  Instant at = timeline.started;
+  for (int64_t place = 1; place <= kPlacesMost; ++place) {
+    for (const auto& [kind, time] : folded.times) {
+      const Duration part = time * place / kPlacesMost - time * (place - 1) / kPlacesMost;
+      if (part <= Duration()) continue;
+      timeline.claims.push_back({at, at + part, kind.category, kind.cause, 0, kind.width});
+      at = at + part;
+    }
+  }
+}
+
 }  // namespace
+
+Timeline timeline_of_oldest(const std::vector<Entry>& entries, Folded& before) {
+  Timeline timeline;
+  const Entry& oldest = entries.front();
+  timeline.from = timeline.started =
+      before.generations > 0 ? before.to : std::max(oldest.began, before.to);
+  timeline.to = timeline.from;
+  for (const Entry& entry : entries)
+    timeline.to = std::max({timeline.to, entry.began, entry.ended});
+  Reader reader(entries, timeline, before);
+  reader.read(0);
+  if (entries.size() > 1) {
+    timeline.to = std::min(std::max(entries[1].began, timeline.from), timeline.to);
+  }
+  before.step_by_width = reader.step_by_width();
+  before.cause = oldest.cause;
+  if (oldest.phase != Phase::Waiting) before.width = oldest.width;
+  return timeline;
+}
 
 std::vector<Entry> entries_of(const Json& record, const std::vector<recovery::PodReport>& reports) {
   std::vector<Entry> entries;
@@ -296,8 +342,11 @@ base::Result<Timeline> timeline_of(const std::vector<Entry>& entries, Instant cr
     timeline.full_width = std::max({timeline.full_width, entry.full_width, entry.width});
   }
   timeline.claims.push_back({timeline.from, timeline.started, Category::Other, "Scheduling", 0, 0});
-  Reader reader(entries, timeline);
-  for (size_t i = 0; i < entries.size(); ++i) reader.read(i);
+  timeline.before = entries.front().folded;
+  if (timeline.before) claim_folded(*timeline.before, timeline);
+  static const Folded kNone;
+  Reader reader(entries, timeline, timeline.before ? *timeline.before : kNone);
+  for (size_t i = timeline.before ? 1 : 0; i < entries.size(); ++i) reader.read(i);
   return timeline;
 }
 

@@ -18,14 +18,17 @@
 //   a generation that waits  ELASTIC_SLICE_DOWN
 // Before the first generation: OTHER, cause "Scheduling". An entry tells how long saves took, not
 // when: within its steps they are drawn evenly. A step's length is the mean of its generation; that
-// of the first step the mean of the generation of the same width before it.
+// of the first step the mean of the generation of the same width before it. Of entries that were
+// folded only sums are known: within their time they are drawn evenly.
 #pragma once
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
 #include "base/time.h"
+#include "decide/goodput/folded.h"
 #include "decide/goodput/timeline.h"
 #include "decide/recovery/records.h"
 
@@ -46,6 +49,7 @@ struct Entry {
   int64_t first_step = -1, last_step = -1;
   base::Instant first_step_at, last_step_at;  ///< when they ended
   std::map<std::string, double> phase_seconds;
+  std::optional<Folded> folded = {};  ///< this stands for all that it sums up
 };
 
 /// Entries of `record`, a member of the status's jobSets[], oldest first; the present generation is
@@ -57,5 +61,9 @@ std::vector<Entry> entries_of(const base::Json& record,
 /// machines) are moved into order. FailedPrecondition where no generation has begun.
 base::Result<Timeline> timeline_of(const std::vector<Entry>& entries, base::Instant created,
                                    base::Instant now);
+
+/// Of the oldest entry alone, until the next began, after what `before` sums up; sets what the
+/// entry after it is read by.
+Timeline timeline_of_oldest(const std::vector<Entry>& entries, Folded& before);
 
 }  // namespace pelton::decide::goodput

@@ -63,7 +63,11 @@ void count_generations(const Json& record, const Generation& generation, JobMetr
   std::string cause;
   int64_t last = 0;
   for (const Json& past : record["history"].items()) {
-    ++metrics.generations[{past["rung"].as_string(), cause}];
+    if (const auto folded = folded_of(past["sums"])) {
+      metrics.generations = folded->begun;
+    } else {
+      ++metrics.generations[{past["rung"].as_string(), cause}];
+    }
     cause = past["cause"].as_string();
     last = past["number"].as_int();
   }

@@ -9,11 +9,12 @@ namespace {
 using base::Duration;
 using base::Json;
 
-std::optional<Duration> mean_of(const std::vector<Duration>& times) {
-  if (times.empty()) return std::nullopt;
-  Duration sum;
+std::optional<Duration> mean_of(const std::vector<Duration>& times, const TimeSums& before) {
+  const int64_t count = before.count + static_cast<int64_t>(times.size());
+  if (count == 0) return std::nullopt;
+  Duration sum = before.sum;
   for (const Duration time : times) sum = sum + time;
-  return sum / static_cast<int64_t>(times.size());
+  return sum / count;
 }
 
 double share_of(double part, Duration whole) {
@@ -21,7 +22,13 @@ double share_of(double part, Duration whole) {
 }
 
 void account_runs(const Timeline& timeline, Report& report) {
-  Duration up;  // since the last interruption
+  if (timeline.before) report.before = *timeline.before;
+  const Folded& before = report.before;
+  report.uptime = before.uptime;
+  Duration up = before.up;  // since the last interruption
+  if (before.down_since && !timeline.runs.empty()) {
+    report.times_to_recover.push_back(timeline.runs.front().from - *before.down_since);
+  }
   for (size_t i = 0; i < timeline.runs.size(); ++i) {
     const Run& run = timeline.runs[i];
     up = up + (run.to - run.from);
@@ -36,8 +43,10 @@ void account_runs(const Timeline& timeline, Report& report) {
     }
     report.interruptions.push_back(std::move(interruption));
   }
-  report.mttr = mean_of(report.times_to_recover);
-  report.mtbi = mean_of(report.times_between_interruptions);
+  report.interruption_count =
+      before.interruption_count() + static_cast<int64_t>(report.interruptions.size());
+  report.mttr = mean_of(report.times_to_recover, before.recoveries);
+  report.mtbi = mean_of(report.times_between_interruptions, before.betweens);
 }
 
 Json seconds_of(const std::vector<Duration>& times) {
@@ -127,7 +136,7 @@ Report account(const Timeline& timeline) {
   report.goodput = share_of(productive, timeline.to - timeline.started);
   report.accelerator_goodput = share_of(accelerators, timeline.to - timeline.started);
   report.ettr = share_of(productive, timeline.to - timeline.from);
-  Duration placed;
+  Duration placed = timeline.before ? timeline.before->placed : Duration();
   for (const Claim& claim : timeline.placed) placed = placed + (claim.to - claim.from);
   report.scheduling_goodput =
       share_of(static_cast<double>(placed.ns()), timeline.to - timeline.from);
@@ -154,6 +163,7 @@ Json to_json(const Report& report) {
        {"mtbiSeconds", optional_seconds(report.mtbi)},
        {"timesToRecoverSeconds", seconds_of(report.times_to_recover)},
        {"timesBetweenInterruptionsSeconds", seconds_of(report.times_between_interruptions)},
+       {"interruptionCount", report.interruption_count},
        {"interruptions", interruptions_json(report)},
        {"breakdown", breakdown_json(report)},
        {"segments", segments_json(report)}});

@@ -47,7 +47,10 @@ struct Report {
   std::vector<Segment> segments;
   /// Time by category and cause; categories without time are absent.
   std::map<Category, std::map<std::string, base::Duration>> breakdown;
+  /// The newest, where the record lists no more; those before are in `before`, and in what follows.
   std::vector<Interruption> interruptions;
+  Folded before;
+  int64_t interruption_count = 0;
   std::vector<base::Duration> times_to_recover;
   std::vector<base::Duration> times_between_interruptions;
   base::Duration uptime;

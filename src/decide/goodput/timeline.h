@@ -10,6 +10,7 @@
 
 #include "base/time.h"
 #include "decide/goodput/category.h"
+#include "decide/goodput/folded.h"
 
 namespace pelton::decide::goodput {
 
@@ -46,6 +47,8 @@ struct Timeline {
   std::vector<Run> runs;  ///< in time
   /// A placed stretch, at full width: of these scheduling goodput is made.
   std::vector<Claim> placed;
+  /// Runs, interruptions and placed stretches before those; its times stand among the claims.
+  std::optional<Folded> before = {};
 };
 
 /// Segments from `from` to `to` without gap or overlap, neighbours of one kind joined. What nobody

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "decide/recovery/costs.h"
@@ -11,6 +12,8 @@
 #include "decide/recovery/ladder.h"
 #include "decide/recovery/membership.h"
 #include "decide/recovery/restore_choice.h"
+#include "decide/recovery/save_first.h"
+#include "decide/recovery/silence.h"
 
 namespace pelton::decide::recovery {
 namespace {
@@ -25,6 +28,8 @@ constexpr size_t kLemonFailures = 3;
 constexpr Duration kLemonWindow = Duration::hours(24);
 /// So much earlier than its deadline a notice is answered where the answer costs width.
 constexpr Duration kNoticeLead = Duration::seconds(30);
+/// For what the decision itself takes, after a save that is waited for no longer.
+constexpr Duration kSaveSlack = Duration::seconds(1);
 
 class Pass {
  public:
@@ -35,6 +40,7 @@ class Pass {
         worlds_(worlds_of(observed)),
         evidence_(observe_evidence(observed)) {
     out_.record = observed.record;
+    out_.record.durable_step = durable_step_of(evidence_, observed.record);
     out_.memories = observed.memories;
   }
 
@@ -74,6 +80,7 @@ class Pass {
     }
     if (generation_.number > 0 && generation_.phase == Phase::Running) {
       if (evidence_.all_succeeded) return finish();
+      if (!evidence_.failures.empty() && await_word()) return;
       if (!evidence_.failures.empty()) return on_failure();
       if (generation_.is_restore_open && close_restore()) return;
       if (on_notice()) return;
@@ -101,6 +108,7 @@ class Pass {
     record.generation = {number + 1,  record.uid, step.phase, std::move(step.members),
                          step.reason, now_};
     if (step.phase == Phase::Running) choose_restore(evidence_, record);
+    if (record.attempt != observed_.attempt) record.durable_step = -1;
     record.attempt = observed_.attempt;
     record.full_world_size = worlds_.full();
     record.last = {step.rung, std::move(step.reason), now_, std::move(step.alternatives)};
@@ -188,6 +196,23 @@ class Pass {
     return text;
   }
 
+  /// Whether a member that has not failed may have gone with its node, which is soon known. Who has
+  /// gone counts as lost.
+  bool await_word() {
+    const Silence silence = look_for_silence(observed_, evidence_, now_);
+    if (silence.gone) {
+      evidence_.lost.insert(silence.gone->pod_uid);
+      evidence_.failures.insert(evidence_.failures.begin(), *silence.gone);
+      return false;
+    }
+    if (!silence.until) return false;
+    out_.waits_for = silence.waits_for;
+    // A word of it, which ends this at once, is written on its pod or its Lease; this job is told
+    // of its pods alone.
+    look_again_at(std::min(*silence.until, now_ + Duration::milliseconds(250)));
+    return true;
+  }
+
   void on_failure() {
     Failure failure = evidence_.failures.front();
     if (failure.at == Instant()) failure.at = now_;
@@ -197,6 +222,11 @@ class Pass {
     trouble.lost = evidence_.lost;
     trouble.suspects = evidence_.refused;
     if (trouble.lost.empty()) trouble.suspects.insert(failure.pod_uid);
+    for (const Failure& each : evidence_.failures) {
+      if (each.cause != kLinkDown) continue;
+      trouble.without_network.insert(each.pod_uid);
+      trouble.suspects.insert(each.pod_uid);
+    }
     const int streak = find_streak(failure, trouble.tried);
     fence(trouble);
     const std::vector<Plan> plans = price_ladder(observed_, trouble, now_);
@@ -238,6 +268,7 @@ class Pass {
   /// How often in a row this has ended a generation, now included, and by what it has been met.
   int find_streak(const Failure& failure, std::set<Rung>& tried) const {
     int streak = 1;
+    std::map<Rung, int> tries;
     // That version is not taken again, so that the next attempt is another one.
     if (failure.cause == kDamaged && generation_.restore) return streak;
     Failure last = failure;
@@ -248,7 +279,8 @@ class Pass {
       if (each->phase == Phase::Waiting) continue;
       if (rung == Rung::Start || !is_same_failure(*each, last, made_progress)) break;
       ++streak;
-      tried.insert(rung);
+      const bool counts = rung == Rung::RestartInPlace || !blames_node(failure.cause);
+      if (++tries[rung] >= observed_.policy.patience && counts) tried.insert(rung);
       last = each->failure;
       rung = each->rung;
       made_progress = each->last_step >= 0;
@@ -329,6 +361,7 @@ class Pass {
     trouble.old = generation_.members;
     std::string what;
     std::optional<Instant> deadline;
+    SaveBy first;  ///< for the one that goes first
     bool is_dated = true;
     for (const auto& [uid, notice] : evidence_.noticed) {
       trouble.suspects.insert(uid);
@@ -338,6 +371,7 @@ class Pass {
       is_dated = is_dated && notice.deadline.has_value();
       if (notice.deadline && (!deadline || *notice.deadline < *deadline)) {
         deadline = notice.deadline;
+        first = {*deadline, notice.reason, member.node};
       }
     }
     fence(trouble);
@@ -352,13 +386,32 @@ class Pass {
       }
       plan.alternative.possible = false;
     }
-    if (const Plan* plan = cheapest(plans)) {
+    const Plan* plan = cheapest(plans);
+    if (deadline && (plan != nullptr || is_urgent) && save_first(plan, first)) return true;
+    if (plan != nullptr) {
       take(*plan, plans, what, {});
       return true;
     }
     out_.waits_for = what + "; no spare has joined, so it runs on there";
     if (!is_urgent) look_again_at(*deadline - kNoticeLead);
     return false;
+  }
+
+  /// Has the workers save before `plan` (nullptr: none is possible) is taken. Whether that has to
+  /// be waited for.
+  bool save_first(const Plan* plan, SaveBy wanted) {
+    // The plan is to be done by then.
+    const double needed =
+        plan == nullptr ? 0 : recovery_time(observed_.record, plan->alternative.rung, false).value;
+    const Instant latest =
+        wanted.at - Duration::milliseconds(static_cast<int64_t>(1000 * needed)) - kSaveSlack;
+    const SaveFirst save =
+        recovery::save_first(evidence_, generation_, std::move(wanted), now_, latest);
+    out_.record.generation.save_by = save.save_by;
+    if (!save.is_awaited || plan == nullptr) return false;
+    out_.waits_for = save.waits_for;
+    look_again_at(latest);
+    return true;
   }
 
   // Growing, and beginning.
@@ -534,7 +587,7 @@ class Pass {
   const Instant now_;
   const Generation& generation_;
   const Worlds worlds_;
-  const Evidence evidence_;
+  Evidence evidence_;
   Decision out_;
 };
 

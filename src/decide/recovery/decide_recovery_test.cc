@@ -38,6 +38,19 @@ TEST(Recovery, TheFirstGenerationBeginsWhenAllPodsHaveJoined) {
   EXPECT_EQ(job.generation().phase, Phase::Running);
 }
 
+TEST(Recovery, APodWithoutNetworkIsNoPlaceToRestartIn) {
+  TestJob job(5, with_spares(1));
+  job.start();
+  job.train(0, 9);
+  job.fail("p0", "SIGABRT", 10);  // its peer is the first to end
+  job.fail("p2", "LinkDown", 10);
+  job.settle();
+  EXPECT_EQ(job.rung(), Rung::SwapSpare);
+  EXPECT_EQ(job.members(), "p0 p1 p4 p3");
+  EXPECT_EQ(job.alternative(Rung::RestartInPlace)->why, "pod p2 has no network");
+  EXPECT_FALSE(job.has_pod("p2"));
+}
+
 TEST(Recovery, SparesStayOutOfIt) {
   TestJob job(4, with_spares(1));
   job.start();
@@ -137,6 +150,24 @@ TEST(Recovery, TheSameFailureAgainChangesTheRungAndAtLastStops) {
             std::string::npos)
       << job.generation().reason;
   EXPECT_EQ(job.alternative(Rung::RestartInPlace)->why, "the same failure came again after it");
+}
+
+TEST(Recovery, OneBadNodeAfterAnotherStopsNoJob) {
+  TestJob job(3, with_spares(1));
+  job.start();
+  for (int i = 0; i < 8; ++i) {
+    job.train(0, 6);
+    const std::string node = job.generation().members[1].node;
+    job.fail(job.generation().members[1].pod, "DeviceLost", 7);
+    job.settle();
+    job.make_pods();
+    job.join_all();
+    job.settle();
+    ASSERT_NE(job.generation().phase, Phase::Failed) << job.generation().reason;
+    if (i > 0) {
+      ASSERT_NE(job.generation().members[1].node, node) << "to stay has been tried";
+    }
+  }
 }
 
 TEST(Recovery, ARankThatFailsNowAndThenIsNoRepeatedFailure) {
@@ -393,6 +424,34 @@ TEST(Recovery, APodThatRefusesIsReplacedByASpare) {
   EXPECT_EQ(job.rung(), Rung::SwapSpare);
   EXPECT_EQ(job.members(), "p0 p2");
   EXPECT_EQ(job.alternative(Rung::RestartInPlace)->why, "pod p1 refused to follow: another image");
+}
+
+TEST(Recovery, ANodeThatFailsItsHealthCheckIsLeftAndRemembered) {
+  TestJob job(3, with_spares(1));
+  job.start();
+  job.pod("p1").report.stage = PodReport::Stage::Refused;
+  job.pod("p1").report.cause = "HealthCheck";
+  job.pod("p1").report.detail = "exit code 1: no accelerator";
+  job.settle();
+  EXPECT_EQ(job.rung(), Rung::SwapSpare);
+  EXPECT_EQ(job.observed.record.history.back().failure.cause, "HealthCheck");
+  EXPECT_EQ(job.observed.memories.at("n1-0").failures.size(), 1u);
+}
+
+TEST(Recovery, PatienceAllowsARungAgainAgainstTheSameFailure) {
+  Policy policy;
+  policy.patience = 3;
+  policy.rungs = {Rung::RestartInPlace};
+  TestJob job(1, policy);
+  job.start();
+  for (int i = 1; i <= 4; ++i) {
+    EXPECT_EQ(job.generation().number, i);
+    job.train(0, 6);
+    job.fail("p0", "ValueError", 7);
+    job.settle();
+  }
+  EXPECT_EQ(job.generation().phase, Phase::Failed);
+  EXPECT_NE(job.generation().reason.find("(4 times in a row)"), std::string::npos);
 }
 
 TEST(Recovery, NumbersStayAboveWhatAnySupervisorHasSeen) {

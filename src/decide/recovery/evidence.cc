@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <tuple>
+#include <utility>
 
 namespace pelton::decide::recovery {
 namespace {
@@ -50,8 +51,9 @@ class Reader {
   Evidence read() {
     size_t succeeded = 0;
     for (const Member& member : generation_.members) look_for_waiting(member);
-    for (size_t i = 0; i < generation_.members.size(); ++i) {
-      const Member& member = generation_.members[i];
+    int next_rank = 0;
+    for (const Member& member : generation_.members) {
+      const int rank = std::exchange(next_rank, next_rank + member.ranks);
       const auto found = out_.pods.find(member.pod_uid);
       const PodFacts* pod = found == out_.pods.end() ? nullptr : found->second;
       const bool is_current = pod != nullptr && pod->report.generation == generation_.number;
@@ -59,11 +61,11 @@ class Reader {
         ++succeeded;
         continue;
       }
-      if (is_lost(member, pod, i)) continue;
+      if (is_lost(member, pod, rank)) continue;
       if (const Notice* notice = notice_of(observed_, *pod)) {
         out_.noticed.emplace(member.pod_uid, *notice);
       }
-      if (is_current) read_report(member, *pod, i);
+      if (is_current) read_report(member, *pod, rank);
     }
     out_.all_succeeded = succeeded > 0 && succeeded == generation_.members.size();
     // Later evidence may be of those who fell with the first.
@@ -76,11 +78,12 @@ class Reader {
   }
 
  private:
-  Failure& fail(const Member& member, size_t index, std::string cause, std::string detail) {
+  /// `rank`: the member's first.
+  Failure& fail(const Member& member, int rank, std::string cause, std::string detail) {
     Failure failure;
     failure.cause = std::move(cause);
     failure.detail = std::move(detail);
-    failure.rank = generation_.first_rank_of(index);
+    failure.rank = rank;
     failure.pod_uid = member.pod_uid;
     failure.node = member.node;
     return out_.failures.emplace_back(std::move(failure));
@@ -95,7 +98,7 @@ class Reader {
                       std::any_of(report.workers.begin(), report.workers.end(), waits_elsewhere);
   }
 
-  bool is_lost(const Member& member, const PodFacts* pod, size_t index) {
+  bool is_lost(const Member& member, const PodFacts* pod, int rank) {
     std::string cause;
     if (recovery::is_unreachable(observed_, member.node)) {
       cause = "NodeUnreachable";
@@ -109,28 +112,28 @@ class Reader {
       return false;
     }
     out_.lost.insert(member.pod_uid);
-    fail(member, index, cause, "pod " + member.pod + " on node " + member.node);
+    fail(member, rank, cause, "pod " + member.pod + " on node " + member.node);
     return true;
   }
 
-  void read_report(const Member& member, const PodFacts& pod, size_t index) {
+  void read_report(const Member& member, const PodFacts& pod, int rank) {
     const PodReport& report = pod.report;
     if (report.stage == Stage::Refused) {
       out_.refused.insert(member.pod_uid);
-      fail(member, index, "Refused", report.detail);
+      fail(member, rank, report.cause.empty() ? "Refused" : report.cause, report.detail);
       return;
     }
     bool has_failure = false;
     for (const WorkerReport& worker : report.workers) {
       if (!is_failure(worker.state) && !(is_any_waiting_ && would_hang(worker))) continue;
       has_failure = true;
-      Failure& failure = fail(member, index, cause_of(worker), worker.detail);
+      Failure& failure = fail(member, rank, cause_of(worker), worker.detail);
       failure.rank = worker.rank;
       failure.step = worker.step;
       failure.at = worker.since;
     }
     if (report.stage == Stage::Stopped && !has_failure) {
-      fail(member, index, "Stopped", report.detail);
+      fail(member, rank, "Stopped", report.detail);
     }
   }
 
@@ -164,9 +167,21 @@ bool is_same_failure(const PastGeneration& past, const Failure& failure, bool ma
   return past.failure.rank == failure.rank && !made_progress;
 }
 
+bool may_be_of_a_peer(const Failure& failure) {
+  static constexpr std::array<std::string_view, 8> kWords = {
+      "onnection", "peer", "ocket", "gloo", "NCCL", "UNAVAILABLE", "heartbeat", "timed out"};
+  if (class_of(failure) != 2) return false;
+  const auto speaks_of = [&](std::string_view word) {
+    return failure.detail.find(word) != std::string::npos ||
+           failure.cause.find(word) != std::string::npos;
+  };
+  return failure.cause == "SIGABRT" || std::any_of(kWords.begin(), kWords.end(), speaks_of);
+}
+
 bool blames_node(const std::string& cause) {
-  static constexpr std::array<std::string_view, 8> kPrefixes = {
-      "NodeUnreachable", "Xid", "XID", "Ecc", "ECC", "LinkDown", "DeviceLost", "DeviceFailed"};
+  static constexpr std::array<std::string_view, 10> kPrefixes = {
+      "NodeUnreachable", "NodeSilent", "Xid",          "XID",       "Ecc", "ECC",
+      kLinkDown,         "DeviceLost", "DeviceFailed", kHealthCheck};
   return std::any_of(kPrefixes.begin(), kPrefixes.end(),
                      [&](std::string_view prefix) { return cause.starts_with(prefix); });
 }

@@ -34,6 +34,15 @@ bool is_same_failure(const PastGeneration& past, const Failure& failure, bool ma
 /// A rank's exception (pelton.checkpoint.Damaged): what its generation was to restore is not what
 /// was saved.
 inline constexpr const char* kDamaged = "Damaged";
+/// Its supervisor's cause for ranks whose pod has lost its network (decide/health/rank_watch.h).
+inline constexpr const char* kLinkDown = "LinkDown";
+/// Whether it may be the loss of a peer that ended this rank: an abort, or an exception that speaks
+/// of connections.
+bool may_be_of_a_peer(const Failure& failure);
+/// A node that nothing is heard of, whose ranks their peers have lost.
+inline constexpr const char* kNodeSilent = "NodeSilent";
+/// The pod's health check says that its node is not fit to train on.
+inline constexpr std::string_view kHealthCheck = "HealthCheck";
 /// Whether the cause speaks against the node, not against the program.
 bool blames_node(const std::string& cause);
 

@@ -84,6 +84,7 @@ Json to_json(const PastGeneration& past) {
                             {"worldSize", past.world_size},
                             {"fullWorldSize", past.full_world_size}});
   if (past.folded > 0) json.set("folded", past.folded);
+  if (past.sums) json.set("sums", goodput::to_json(*past.sums));
   put_text(json, "reason", past.reason);
   put_time(json, "began", past.began);
   put_time(json, "ended", past.ended);
@@ -114,6 +115,7 @@ PastGeneration past_of(const Json& json) {
   PastGeneration past;
   past.number = json["number"].as_int();
   past.folded = json["folded"].as_int();
+  past.sums = goodput::folded_of(json["sums"]);
   past.phase = phase_in(json["phase"]);
   past.rung = rung_in(json["rung"]);
   past.began = time_of(json["began"]);
@@ -172,6 +174,15 @@ void fold(PastGeneration& into, const PastGeneration& next) {
   for (const auto& [phase, seconds] : next.phase_seconds) into.phase_seconds[phase] += seconds;
 }
 
+/// From the entry at `first` on.
+Json history_json(const JobRecord& record, size_t first) {
+  Json::Array history;
+  for (size_t i = first; i < record.history.size(); ++i) {
+    history.push_back(to_json(record.history[i]));
+  }
+  return history;
+}
+
 }  // namespace
 
 Json to_json(const JobRecord& record) {
@@ -182,9 +193,8 @@ Json to_json(const JobRecord& record) {
     json.set("generation", recovery::to_json(record.generation));
     json.set("lastDecision", to_json(record.last));
   }
-  Json::Array history;
-  for (const PastGeneration& past : record.history) history.push_back(to_json(past));
-  if (!history.empty()) json.set("history", std::move(history));
+  put_step(json, "durableStep", record.durable_step);
+  if (!record.history.empty()) json.set("history", history_json(record, 0));
   Json::Array replaced;
   for (const Replacement& each : record.replaced) replaced.push_back(to_json(each));
   if (!replaced.empty()) json.set("replaced", std::move(replaced));
@@ -201,6 +211,7 @@ JobRecord job_record_of(const Json& json) {
   base::Result<Generation> generation = generation_of(json["generation"]);
   if (generation.ok()) record.generation = *std::move(generation);
   record.last = last_of(json["lastDecision"]);
+  record.durable_step = json["durableStep"].as_int(-1);
   for (const Json& past : json["history"].items()) record.history.push_back(past_of(past));
   for (const Json& each : json["replaced"].items()) {
     record.replaced.push_back({each["pod"].as_string(), each["podUID"].as_string(),
@@ -242,6 +253,10 @@ NodeMemories node_memories_of(const Json& json) {
 void remember(JobRecord& record, PastGeneration past) {
   record.history.push_back(std::move(past));
   while (record.history.size() > JobRecord::kHistoryMax) {
+    std::optional<goodput::Folded>& sums = record.history[0].sums;
+    // Where an older version of ours has folded without them they are of what it has left.
+    if (!sums) goodput::fold_oldest(sums.emplace(), history_json(record, 0));
+    goodput::fold_oldest(*sums, history_json(record, 1));
     fold(record.history[0], record.history[1]);
     record.history.erase(record.history.begin() + 1);
   }

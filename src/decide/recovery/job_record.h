@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "decide/goodput/folded.h"
 #include "decide/recovery/policy.h"
 #include "decide/recovery/records.h"
 
@@ -53,6 +54,7 @@ struct PastGeneration {
   base::Instant first_step_at, last_step_at;
   std::map<std::string, double> phase_seconds;
   std::optional<checkpoint::MemoryVersion> restore;  ///< Generation::restore
+  std::optional<goodput::Folded> sums = {};          ///< where folded: of all of them
 };
 
 /// A pod that is to be deleted, so that its Job makes another. Written before it is done.
@@ -69,6 +71,9 @@ struct JobRecord {
   int full_world_size = 0;
   Generation generation;
   LastDecision last;
+  /// Known to be durable, because a notice was answered by it; -1: none. What memory holds of older
+  /// steps is not restored.
+  int64_t durable_step = -1;
   std::vector<PastGeneration> history;  ///< oldest first
   std::vector<Replacement> replaced;    ///< oldest first
   std::vector<base::Json> conditions;   ///< which rungs are off, and the like
@@ -89,7 +94,8 @@ using NodeMemories = std::map<std::string, NodeMemory>;
 base::Json to_json(const NodeMemories& nodes);
 NodeMemories node_memories_of(const base::Json& json);
 
-/// Appends `past`, and folds the two oldest while there are more than kHistoryMax.
+/// Appends `past`, and folds the two oldest while there are more than kHistoryMax, keeping the sums
+/// that goodput is made of.
 void remember(JobRecord& record, PastGeneration past);
 
 }  // namespace pelton::decide::recovery

@@ -4,6 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
+#include <string_view>
 
 #include "decide/recovery/costs.h"
 #include "decide/recovery/membership.h"
@@ -87,11 +90,16 @@ class Ladder {
     if (!trouble_.lost.empty()) {
       refuse(plan, "pod " + name_of(*trouble_.lost.begin()) + " is lost");
     }
+    std::map<std::string_view, const PodFacts*> refused;
+    for (const PodFacts& pod : observed_.pods) {
+      if (pod.report.stage == PodReport::Stage::Refused) refused.emplace(pod.uid, &pod);
+    }
     for (const Member& member : trouble_.old) {
-      const auto pod = std::find_if(observed_.pods.begin(), observed_.pods.end(),
-                                    [&](const PodFacts& p) { return p.uid == member.pod_uid; });
-      if (pod != observed_.pods.end() && pod->report.stage == PodReport::Stage::Refused) {
-        refuse(plan, "pod " + member.pod + " refused to follow: " + pod->report.detail);
+      if (const auto pod = refused.find(member.pod_uid); pod != refused.end()) {
+        refuse(plan, "pod " + member.pod + " refused to follow: " + pod->second->report.detail);
+      }
+      if (trouble_.without_network.contains(member.pod_uid)) {
+        refuse(plan, "pod " + member.pod + " has no network");
       }
       const auto node = observed_.nodes.find(member.node);
       if (node != observed_.nodes.end() && node->second.is_quarantined) {
@@ -123,15 +131,14 @@ class Ladder {
 
   Plan swap_spare() const {
     const size_t needed = without_.size();
+    std::set<std::string_view> parked;
+    for (const PodFacts& pod : observed_.pods) {
+      if (!spares_.empty() && pod.report.parked) parked.insert(pod.uid);
+    }
     const bool is_warm =
         spares_.size() >= needed &&
         std::all_of(spares_.begin(), spares_.begin() + static_cast<ptrdiff_t>(needed),
-                    [&](const Member& spare) {
-                      return std::any_of(observed_.pods.begin(), observed_.pods.end(),
-                                         [&](const PodFacts& pod) {
-                                           return pod.uid == spare.pod_uid && pod.report.parked;
-                                         });
-                    });
+                    [&](const Member& spare) { return parked.contains(spare.pod_uid); });
     const Seconds time = recovery_time(observed_.record, Rung::SwapSpare, is_warm);
     Plan plan = plan_of(Rung::SwapSpare, time.value, time.source);
     plan.members =

@@ -14,12 +14,15 @@ namespace pelton::decide::recovery {
 
 /// What the rungs are priced for.
 struct Trouble {
-  std::vector<Member> old;         ///< the membership that is to go on, with its holes
-  std::set<std::string> lost;      ///< pods of it that cannot be had
-  std::set<std::string> suspects;  ///< pods that live and are to be had anew, or not at all
-  std::set<Rung> tried;            ///< against this very failure, in vain
-  std::string fence;               ///< not empty: why nothing may begin now (the breaker)
-  bool is_running = true;          ///< else nobody runs: restarts are no rungs
+  std::vector<Member> old;                ///< the membership that is to go on, with its holes
+  std::set<std::string> lost;             ///< pods of it that cannot be had
+  std::set<std::string> suspects;         ///< pods that live and are to be had anew, or not at all
+  std::set<std::string> without_network;  ///< of the suspects
+  /// Against this very failure, in vain; of a bad node's, which says nothing of other nodes, only
+  /// RestartInPlace, which stays there.
+  std::set<Rung> tried;
+  std::string fence;       ///< not empty: why nothing may begin now (the breaker)
+  bool is_running = true;  ///< else nobody runs: restarts are no rungs
 };
 
 /// One rung, ready to be taken.

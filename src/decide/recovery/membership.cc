@@ -111,9 +111,4 @@ int ranks_of(const std::vector<Member>& members) {
   return ranks;
 }
 
-bool are_same_pods(const std::vector<Member>& a, const std::vector<Member>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](const Member& x, const Member& y) { return x.pod_uid == y.pod_uid; });
-}
-
 }  // namespace pelton::decide::recovery

@@ -26,6 +26,5 @@ int ranks_at_hand(const std::vector<Member>& old, const std::set<std::string>& w
                   const std::vector<Member>& spares);
 
 int ranks_of(const std::vector<Member>& members);
-bool are_same_pods(const std::vector<Member>& a, const std::vector<Member>& b);
 
 }  // namespace pelton::decide::recovery

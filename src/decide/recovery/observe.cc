@@ -100,6 +100,16 @@ NodeFacts observe_node(const Json* node) {
   return facts;
 }
 
+void observe_lease(const Json* lease, NodeFacts& facts) {
+  if (lease == nullptr) return;
+  const Json& spec = (*lease)["spec"];
+  const base::Result<base::Instant> renewed = base::parse_time(spec["renewTime"].as_string());
+  const int64_t seconds = spec["leaseDurationSeconds"].as_int();
+  if (!renewed.ok() || seconds <= 0) return;
+  facts.heard = *renewed;
+  facts.lease = base::Duration::seconds(seconds);
+}
+
 void observe_jobset(const Json& jobset, Observed& observed) {
   observed.is_suspended = jobset["spec"]["suspend"].as_bool();
   observed.has_ended = api::is_condition_true(jobset, "Completed") ||

@@ -37,6 +37,8 @@ struct NodeFacts {
   bool is_quarantined = false;  ///< bears kQuarantineTaint
   std::string rack;             ///< its label kRackLabel
   std::optional<Notice> notice;
+  std::optional<base::Instant> heard;  ///< its Lease was renewed last; absent: it has none
+  base::Duration lease;                ///< for which that is good
 };
 
 struct Observed {
@@ -67,6 +69,8 @@ inline constexpr const char* kDeviceFault = "pelton.dev/DeviceFault";
 /// Reads a pod, a node and a JobSet. `node` may be null: it is taken as unreachable.
 PodFacts observe_pod(const base::Json& pod);
 NodeFacts observe_node(const base::Json* node);
+/// What the node's Lease says; may be null.
+void observe_lease(const base::Json* lease, NodeFacts& facts);
 /// Fills what stands in the JobSet (everything but policy, pods, nodes, record, memories).
 void observe_jobset(const base::Json& jobset, Observed& observed);
 

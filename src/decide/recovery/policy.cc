@@ -65,6 +65,25 @@ base::Status read_rungs(const Json& rungs, Policy& policy) {
   return base::ok();
 }
 
+base::Status read_tiers(const Json& tiers, Policy& policy) {
+  if (tiers.is_null()) return base::ok();
+  policy.tiers.clear();
+  for (size_t i = 0; i < tiers.size(); ++i) {
+    const std::string& name = tiers[i].as_string();
+    if (name != "Memory" && name != "Peers") {
+      return base::invalid_argument(
+          fmt::format("spec.tiers[{}]: \"{}\" is none of Memory, Peers", i, name));
+    }
+    policy.tiers.insert(name == "Memory" ? Tier::Memory : Tier::Peers);
+  }
+  if (policy.tiers.contains(Tier::Peers) && !policy.tiers.contains(Tier::Memory)) {
+    return base::invalid_argument(
+        "spec.tiers: Peers hold copies of what Memory has: list Memory, too");
+  }
+  if (!policy.tiers.contains(Tier::Peers)) policy.memory_replicas = 0;
+  return base::ok();
+}
+
 }  // namespace
 
 const char* rung_name(Rung rung) {
@@ -97,6 +116,7 @@ base::Result<Policy> policy_of(const Json& spec) {
                     "raise the other",
                     policy.min_replicas, policy.max_replicas));
   }
+  PELTON_TRY(read_tiers(spec["tiers"], policy));
   PELTON_TRY(read_meshes(spec["meshes"], policy));
   PELTON_TRY(read_rungs(spec["rungs"], policy));
   const Json& budget = spec["budget"];

@@ -29,6 +29,12 @@ const char* rung_name(Rung rung);  ///< "RestartInPlace"
 /// InvalidArgument names `field` and what it may be.
 base::Result<Rung> rung_of(const base::Json& json, const std::string& field);
 
+/// Where a checkpoint may lie besides the durable tier.
+enum class Tier : uint8_t {
+  Memory,  ///< of the node
+  Peers,   ///< copies of that in the memory of other nodes
+};
+
 /// A number of ranks on which the job can run besides whole replicas.
 struct Mesh {
   std::string name;
@@ -48,13 +54,18 @@ struct Policy {
   int min_replicas = 0;  ///< 0: as many as max
   int max_replicas = 0;  ///< 0: as many as the JobSet's pods make, without the spares
   int ranks_per_replica = 1;
-  /// Nodes that hold a copy of what a node's memory has of a checkpoint, besides it.
+  /// Of the tiers in RAM, which the job may use; the durable one is its script's.
+  std::set<Tier> tiers = {Tier::Memory, Tier::Peers};
+  /// Nodes that hold a copy of what a node's memory has of a checkpoint, besides it; 0 without
+  /// Tier::Peers.
   int memory_replicas = 1;
   int spares = 0;  ///< pods of the JobSet that are kept out of the generations
   std::vector<Mesh> meshes;
   std::set<Rung> rungs = {Rung::RestartInPlace, Rung::RestartPod, Rung::SwapSpare,
                           Rung::Shrink,         Rung::ChangeMesh, Rung::Grow};
   Budget budget;
+  /// How often each rung is tried against the very same failure; then others, or none, are left.
+  int patience = 1;
 };
 
 /// The spec of a RecoveryPolicy. InvalidArgument names the field that is wrong and why.

@@ -8,7 +8,7 @@
 
 namespace pelton::decide::recovery {
 
-/// The condition of a job's record: False while some part lies in the memory of one node only.
+/// The condition of a job's record: False while there is a node with which every version is lost.
 inline constexpr const char* kProtectedCondition = "CheckpointProtected";
 
 struct Protection {
@@ -17,10 +17,15 @@ struct Protection {
   std::string message;  ///< for people: what is missing, and why where that is known
 };
 
-/// From what the members of the generation report. Their reports are of different moments, so it
-/// is asked of each writer whether two nodes hold a part of its, in any version that the present
-/// generation has written, or in the one that it has restored. Absent: nothing of the job is in
-/// memory.
-std::optional<Protection> protection_of(const Observed& observed, const Generation& generation);
+struct ProtectionNow {
+  /// Nothing can be said: what the members report is not of one moment, or of another generation.
+  bool is_unknown = false;
+  std::optional<Protection> protection;  ///< absent, and known: nothing of the job is in memory
+};
+
+/// From what the members of the generation report: whether for each node (rack, where it is known)
+/// a version remains of which the others hold all parts. Only what the present generation has
+/// written counts, and what it has restored.
+ProtectionNow protection_of(const Observed& observed, const Generation& generation);
 
 }  // namespace pelton::decide::recovery

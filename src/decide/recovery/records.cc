@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <string_view>
+#include <unordered_set>
 #include <utility>
 
 #include "api/object.h"
@@ -146,6 +148,26 @@ base::Result<checkpoint::Holding> holding_of(const Json& json, const std::string
   return holding;
 }
 
+Json to_json(const SaveBy& save_by) {
+  Json json = Json::object({{"at", base::format_micro_time(save_by.at)}});
+  put_text(json, "cause", save_by.cause);
+  put_text(json, "node", save_by.node);
+  if (save_by.after >= 0) json.set("after", save_by.after);
+  if (save_by.is_known) json.set("known", true);
+  return json;
+}
+
+base::Result<SaveBy> save_by_of(const Json& json) {
+  SaveBy save_by;
+  PELTON_ASSIGN(save_by.at, time_in(json["at"], "saveBy.at"));
+  if (save_by.at == base::Instant()) return base::invalid_argument("saveBy.at: required");
+  save_by.cause = json["cause"].as_string();
+  save_by.node = json["node"].as_string();
+  save_by.after = json["after"].as_int(-1);
+  save_by.is_known = json["known"].as_bool();
+  return save_by;
+}
+
 base::Result<Member> member_of(const Json& json, const std::string& field) {
   Member member;
   member.pod = json["pod"].as_string();
@@ -204,6 +226,7 @@ Json to_json(const Generation& generation) {
   put_time(json, "began", generation.began);
   if (generation.restore) json.set("restore", to_json(*generation.restore));
   if (generation.is_restore_open) json.set("restoreOpen", true);
+  if (generation.save_by) json.set("saveBy", to_json(*generation.save_by));
   return json;
 }
 
@@ -220,9 +243,15 @@ base::Result<Generation> generation_of(const Json& json) {
     PELTON_ASSIGN(generation.restore, version_of(json["restore"], "restore"));
   }
   generation.is_restore_open = json["restoreOpen"].as_bool();
-  for (size_t i = 0; i < json["members"].size(); ++i) {
-    PELTON_ASSIGN(Member member, member_of(json["members"][i], fmt::format("members[{}]", i)));
-    if (generation.index_of(member.pod_uid)) {
+  if (json["saveBy"].is_object()) {
+    PELTON_ASSIGN(generation.save_by, save_by_of(json["saveBy"]));
+  }
+  std::unordered_set<std::string_view> uids;
+  const Json::Array& members = json["members"].items();
+  generation.members.reserve(members.size());
+  for (size_t i = 0; i < members.size(); ++i) {
+    PELTON_ASSIGN(Member member, member_of(members[i], fmt::format("members[{}]", i)));
+    if (!uids.insert(members[i]["podUID"].as_string()).second) {
       return base::invalid_argument(fmt::format("members[{}].podUID: twice", i));
     }
     generation.members.push_back(std::move(member));
@@ -250,6 +279,7 @@ Json to_json(const PodReport& report) {
                             {"ranks", report.ranks},
                             {"parked", report.parked},
                             {"workers", std::move(workers)}});
+  put_text(json, "cause", report.cause);
   put_text(json, "detail", report.detail);
   for (const auto& [phase, seconds] : report.phase_seconds)
     json.child("phaseSeconds").set(phase, seconds);
@@ -260,7 +290,11 @@ Json to_json(const PodReport& report) {
   Json::Array held;
   for (const checkpoint::Holding& holding : report.held) held.push_back(to_json(holding));
   if (!held.empty()) json.set("held", std::move(held));
+  if (report.held_at > 0) json.set("heldAt", report.held_at);
   if (report.quiet_before > 0) json.set("quietBefore", report.quiet_before);
+  if (report.answers_saves) json.set("answersSaves", true);
+  put_time(json, "toldSaveBy", report.told_save_by);
+  if (report.saved_step >= 0) json.set("savedStep", report.saved_step);
   return json;
 }
 
@@ -269,6 +303,7 @@ base::Result<PodReport> pod_report_of(const Json& json) {
   PodReport report;
   report.generation = json["generation"].as_int(0);
   report.parked = json["parked"].as_bool();
+  report.cause = json["cause"].as_string();
   report.detail = json["detail"].as_string();
   report.first_step = json["firstStep"].as_int(-1);
   report.last_step = json["lastStep"].as_int(-1);
@@ -290,7 +325,11 @@ base::Result<PodReport> pod_report_of(const Json& json) {
                   holding_of(json["held"][i], fmt::format("held[{}]", i)));
     report.held.push_back(std::move(holding));
   }
+  report.held_at = std::max<int64_t>(json["heldAt"].as_int(0), 0);
   report.quiet_before = std::max<int64_t>(json["quietBefore"].as_int(0), 0);
+  report.answers_saves = json["answersSaves"].as_bool();
+  report.saved_step = json["savedStep"].as_int(-1);
+  PELTON_ASSIGN(report.told_save_by, time_in(json["toldSaveBy"], "toldSaveBy"));
   return report;
 }
 

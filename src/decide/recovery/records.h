@@ -31,6 +31,18 @@ struct Member {
   bool operator==(const Member&) const = default;
 };
 
+/// A member's node is to go: what the job has is to be saved durably before.
+struct SaveBy {
+  base::Instant at;   ///< when it goes
+  std::string cause;  ///< of the notice
+  std::string node;
+  int64_t after = -1;  ///< what was saved up to this step is no answer
+  /// Every member has told its workers, so that they may agree upon a step: none of them passes it
+  /// without knowing.
+  bool is_known = false;
+  bool operator==(const SaveBy&) const = default;
+};
+
 /// One attempt to train with a fixed membership. Written, with its number, before anybody acts on
 /// it; whatever carries an older number is refused from then on, which is what fencing means.
 struct Generation {
@@ -51,6 +63,7 @@ struct Generation {
   std::optional<checkpoint::MemoryVersion> restore = {};
   /// `restore` is not decided yet: members end what runs, say what they hold, and start nobody.
   bool is_restore_open = false;
+  std::optional<SaveBy> save_by = {};  ///< written later than the rest, under the same number
   bool operator==(const Generation&) const = default;
 
   int world_size() const;
@@ -109,6 +122,7 @@ struct PodReport {
   Stage stage = Stage::Joined;
   int ranks = 1;        ///< workers that it would run
   bool parked = false;  ///< a warm parent is there: a start costs a fork
+  std::string cause;    ///< Refused: one word, as a worker's; empty: "Refused"
   std::string detail;
   std::vector<WorkerReport> workers;
   /// Where this generation's time went here, by phase, in seconds, of the slowest local rank.
@@ -119,8 +133,14 @@ struct PodReport {
   base::Instant last_step_at;   ///< when last_step ended
   /// What the memory of the node holds of the job's checkpoints, the newest few versions.
   std::vector<checkpoint::Holding> held;
+  /// When `held` was read: the same number says that it was the same moment on all nodes, as well
+  /// as their clocks agree. 0: never.
+  int64_t held_at = 0;
   /// When `held` was read, no worker of a generation before this one ran here any more.
   int64_t quiet_before = 0;
+  bool answers_saves = false;  ///< a worker here looks whether a save is asked for (`save_by`)
+  base::Instant told_save_by;  ///< SaveBy::at of what all workers here have been told
+  int64_t saved_step = -1;     ///< is durable since, in answer to it
   bool operator==(const PodReport&) const = default;
 };
 const char* stage_name(PodReport::Stage stage);

@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include "api/decode.h"
+#include "api/schema.h"
+#include "decide/recovery/job_record.h"
+
 namespace pelton::decide::recovery {
 namespace {
 
@@ -19,6 +23,8 @@ Generation a_generation() {
   generation.began = Instant::from_unix_ns(1'700'000'000'123'456'000);
   generation.restore = checkpoint::MemoryVersion{64, 1000};
   generation.is_restore_open = true;
+  generation.save_by =
+      SaveBy{Instant::from_unix_seconds(1'700'000'100), "Preempted", "node-2", 7, true};
   return generation;
 }
 
@@ -43,6 +49,7 @@ TEST(Records, AReportComesBack) {
   report.stage = PodReport::Stage::Stopped;
   report.ranks = 2;
   report.parked = true;
+  report.cause = "HealthCheck";
   report.detail = "because";
   report.workers = {{.rank = 4, .state = WorkerState::Running, .step = 7, .phase = "step"},
                     {.rank = 5,
@@ -57,9 +64,13 @@ TEST(Records, AReportComesBack) {
   report.phase_seconds = {{"compile", 1.5}, {"step", 0.25}};
   report.first_step = 0;
   report.last_step = 7;
+  report.answers_saves = true;
+  report.told_save_by = Instant::from_unix_seconds(12);
+  report.saved_step = 6;
   report.first_step_at = Instant::from_unix_seconds(10);
   report.last_step_at = Instant::from_unix_seconds(20);
   report.held = {{{3, 6}, 4, {0, 3}}, {{2, 9}, 4, {0}}};
+  report.held_at = 11;
   report.quiet_before = 4;
   const base::Result<PodReport> back = pod_report_of(to_json(report));
   ASSERT_TRUE(back.ok()) << back.error().message();
@@ -96,6 +107,37 @@ TEST(Records, WhatIsWrongIsNamed) {
   json = to_json(a_generation());
   json.set("members", Json::array({Json::object({{"podUID", "a"}, {"ranks", 0}})}));
   EXPECT_EQ(says(json), "members[0].ranks: must be an integer from 1 to 1000000");
+}
+
+TEST(Records, TheServerKeepsEveryFieldOfAStatus) {
+  JobRecord record;
+  record.name = "train";
+  record.uid = "job";
+  record.attempt = 1;
+  record.full_world_size = 4;
+  record.generation = a_generation();
+  record.last = {Rung::Shrink,
+                 "a node is gone",
+                 Instant::from_unix_seconds(1'700'000'000),
+                 {{Rung::Wait, true, 3.5, "a machine is repaired in 300 s"}}};
+  record.durable_step = 7;
+  PastGeneration past;
+  past.number = 64;
+  past.failure = {"SIGKILL", "a detail", 1, "uid-a", "node-1", 9, record.last.at};
+  record.history = {past};
+  record.replaced = {{"a", "uid-a", "node-1", "why", true, record.last.at}};
+  NodeMemory memory;
+  memory.failures = {record.last.at};
+  memory.cause = "SIGKILL";
+  memory.quarantine = NodeMemory::Quarantine::Done;
+  memory.quarantined_at = record.last.at;
+  Json policy = Json::object(
+      {{"status", Json::object({{"observedGeneration", 1},
+                                {"jobSets", Json::array({to_json(record)})},
+                                {"nodes", to_json(NodeMemories{{"node-1", memory}})}})}});
+  const api::TypeInfo* const type = api::find_type("dev.pelton.v1alpha1.RecoveryPolicy");
+  ASSERT_NE(type, nullptr);
+  EXPECT_EQ(api::prune(*type, policy), std::vector<std::string>());
 }
 
 }  // namespace

@@ -15,7 +15,8 @@ const PodReport* report_of(const Evidence& evidence, const Member& member) {
   return pod == evidence.pods.end() ? nullptr : &pod->second->report;
 }
 
-/// The newest version that the members hold together, and that none of them has found damaged.
+/// The newest version that the members hold together, that none of them has found damaged, and that
+/// is not older than what is known to be durable.
 std::optional<checkpoint::MemoryVersion> restorable(const Evidence& evidence,
                                                     const JobRecord& record) {
   std::vector<std::vector<checkpoint::Holding>> held;
@@ -26,7 +27,9 @@ std::optional<checkpoint::MemoryVersion> restorable(const Evidence& evidence,
   for (const PastGeneration& past : record.history) {
     if (past.failure.cause == kDamaged && past.restore) damaged.insert(*past.restore);
   }
-  return checkpoint::newest_complete(held, damaged);
+  auto newest = checkpoint::newest_complete(held, damaged);
+  if (newest && newest->step < record.durable_step) newest.reset();
+  return newest;
 }
 
 }  // namespace
