@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "decide/recovery/evidence.h"
+
 namespace pelton::launch {
 namespace {
 
@@ -12,6 +14,7 @@ using decide::recovery::PodReport;
 using decide::recovery::WorkerReport;
 using decide::recovery::WorkerState;
 
+constexpr int kUnfitCode = 126;  // a shell's for what is there and cannot be run
 constexpr int kSigInt = 2;
 constexpr int kSigKill = 9;
 constexpr int kSigTerm = 15;
@@ -115,6 +118,27 @@ FollowerActions Follower::on_exit(WorkerId worker, world::ExitState how, int64_t
   return go_on(now);
 }
 
+FollowerActions Follower::check_early() {
+  if (!settings_.has_check || generation_ || asked_check_ >= 0) return {};
+  asked_check_ = 0;
+  return {{FollowerAction::Kind::Check, {}, 0}};
+}
+
+FollowerActions Follower::on_checked(int64_t generation, const base::Status& how,
+                                     base::Instant now) {
+  if (generation != asked_check_) return {};
+  if (how.ok()) {
+    checked_ = generation;
+  } else {
+    unfit_ = how;
+  }
+  return go_on(now);
+}
+
+bool Follower::is_unfit() const {
+  return unfit_ && (!is_member() || asked_check_ == generation_->number);
+}
+
 FollowerActions Follower::on_hang(WorkerId worker, Hang hang, base::Instant now) {
   const auto found = workers_.find(worker);
   if (found == workers_.end() || found->second.state != State::Alive || !may_run(worker)) return {};
@@ -122,7 +146,18 @@ FollowerActions Follower::on_hang(WorkerId worker, Hang hang, base::Instant now)
   return go_on(now);
 }
 
+FollowerActions Follower::on_saved(base::Instant now) {
+  if (!std::exchange(is_saving_, false)) return {};
+  would_save_ = false;
+  return on_signal(kSigTerm, now);
+}
+
 FollowerActions Follower::on_signal(int number, base::Instant now) {
+  if (number == kSigTerm && would_save_ && !ordered_ && !is_saving_ && is_running_generation()) {
+    is_saving_ = true;
+    return {{FollowerAction::Kind::Save, {}, 0}};
+  }
+  is_saving_ = false;
   // Said twice, it is meant: Ctrl-C again does not wait out the grace period.
   if (ordered_ && number == kSigInt) is_grace_over_ = true;
   if (!ordered_) ordered_ = number;
@@ -144,6 +179,8 @@ FollowerActions Follower::on_grace_over(base::Instant now) {
 FollowerActions Follower::go_on(base::Instant now) {
   FollowerActions actions;
   if (is_finished_) return actions;
+  // Nothing is begun again by who is to end.
+  if (is_saving_ && first_failure() != nullptr) return on_saved(now);
   end_what_must_not_run(actions);
   const bool must_wait = std::any_of(workers_.begin(), workers_.end(), [this](const auto& entry) {
     return is_there(entry.second) && !may_run(entry.first);
@@ -191,6 +228,13 @@ void Follower::start_what_is_missing(FollowerActions& actions, base::Instant now
   };
   bool has_begun = false;
   for (int rank = first; rank < first + count; ++rank) has_begun = has_begun || has(rank);
+  if (settings_.has_check && !has_begun && checked_ != generation_->number) {
+    if (asked_check_ == generation_->number) return;
+    asked_check_ = generation_->number;
+    unfit_.reset();
+    actions.push_back({FollowerAction::Kind::Check, {asked_check_, 0}, 0});
+    return;
+  }
   if (index == 0 && has_coordinator_ && !has_begun && !has(kCoordinator)) start(kCoordinator);
   const auto service = workers_.find({generation_->number, kCoordinator});
   // A rank that dials before anybody listens waits a second more.
@@ -213,11 +257,13 @@ void Follower::forget_older(FollowerActions& actions) {
 std::optional<int> Follower::exit_code() const {
   if (ordered_) return 128 + *ordered_;
   if (!generation_) return std::nullopt;
+  if (is_unfit() && settings_.is_alone) return kUnfitCode;
   if (refusal_ && settings_.is_alone) return refusal_->code() == base::Code::NotFound ? 127 : 126;
   if (generation_->phase == Generation::Phase::Finished) return 0;
   if (generation_->phase != Generation::Phase::Failed) return std::nullopt;
   const Worker* failure = first_failure();
-  const bool has_code = settings_.is_alone && failure != nullptr && failure->exit;
+  const bool has_code = settings_.is_alone && failure != nullptr && failure->exit &&
+                        !(failure->hang && failure->hang->has_raised);
   return has_code ? failure->exit->shell_code() : 1;
 }
 
@@ -227,7 +273,7 @@ bool Follower::is_member() const {
 
 bool Follower::is_running_generation() const {
   return is_member() && generation_->phase == Generation::Phase::Running && !ordered_ &&
-         !refusal_ && first_failure() == nullptr;
+         !refusal_ && !is_unfit() && first_failure() == nullptr;
 }
 
 bool Follower::may_run(const WorkerId& id) const {
@@ -289,7 +335,7 @@ WorkerReport Follower::report_of(const WorkerId& id, const Worker& worker,
   report.rank = id.rank;
   report.since = worker.since;
   if (worker.hang) {
-    report.state = WorkerState::Hung;
+    report.state = worker.hang->has_raised ? WorkerState::Raised : WorkerState::Hung;
     report.cause = worker.hang->cause;
     report.detail = worker.hang->detail;
     report.since = worker.hang->since;
@@ -340,6 +386,12 @@ PodReport Follower::report() const {
   }
   report.quiet_before = quiet_before();
   if (is_member() || is_any_there) report.stage = PodReport::Stage::Running;
+  if (is_unfit()) {
+    report.stage = PodReport::Stage::Refused;
+    report.cause = decide::recovery::kHealthCheck;
+    report.detail = unfit_->message();
+    return report;
+  }
   if (!is_member()) return report;
   if (refusal_) {
     report.stage = PodReport::Stage::Refused;

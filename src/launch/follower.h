@@ -33,6 +33,8 @@ struct FollowerAction {
     Start,   ///< start `worker`; answer with on_started() or on_not_started()
     Signal,  ///< send signal `number` to `worker` and its process group
     Forget,  ///< `worker` has ended and is of no interest any more
+    Check,   ///< run the health check for generation `worker.generation`; answer with on_checked()
+    Save,    ///< ask the workers to save; call on_saved() when they have, or time presses
     Alarm,   ///< call on_grace_over() after the grace period
     Finish,  ///< end with exit code `number`
   };
@@ -48,10 +50,12 @@ struct LastWords {
   std::string type, message, where;
 };
 
-/// A worker makes no progress, with evidence: decide/health/rank_watch.h.
+/// A worker makes no progress, with evidence: decide/health/rank_watch.h. Or it has raised an
+/// exception, and does not end of it.
 struct Hang {
   std::string cause, detail;
   base::Instant since;
+  bool has_raised = false;
 };
 
 class Follower {
@@ -62,6 +66,8 @@ class Follower {
     /// Alone: where it fails it ends with the exit code of the worker that failed first, and with
     /// a shell's code where a worker cannot be started. Else it ends with 1, and refuses.
     bool is_alone = true;
+    /// No worker is started before this generation's health check here has passed.
+    bool has_check = false;
   };
   explicit Follower(Settings settings) : settings_(std::move(settings)) {}
 
@@ -74,6 +80,8 @@ class Follower {
 
   /// Whether a parked parent can serve the coordination of the generations that begin from now on.
   void offer_coordinator(bool is_there) { has_coordinator_ = is_there; }
+  /// Whether this pod's workers are all of the job, and would save if they were asked.
+  void offer_save(bool would_save) { would_save_ = would_save; }
   /// An older one than before is ignored. `is_last`: if it fails, no other will follow, so that
   /// its workers are asked to end before they are killed.
   FollowerActions on_generation(const decide::recovery::Generation& generation, bool is_last,
@@ -83,10 +91,16 @@ class Follower {
   /// `ended`: its place among the ends of this pod's workers.
   FollowerActions on_exit(WorkerId worker, world::ExitState how, int64_t ended,
                           std::optional<LastWords> words, base::Instant now);
+  /// The health check of a pod that no generation lists yet, so that no spare is taken in vain: as
+  /// that of generation 0.
+  FollowerActions check_early();
+  /// How the health check of a generation went: Ok, or what is wrong with the node.
+  FollowerActions on_checked(int64_t generation, const base::Status& how, base::Instant now);
   /// A failure as an exit is, if it is the first: it is killed, whoever else is asked to end.
   FollowerActions on_hang(WorkerId worker, Hang hang, base::Instant now);
-  /// The pod is asked to end.
+  /// The pod is asked to end. SIGTERM leaves time to save first; said twice, it does not.
   FollowerActions on_signal(int number, base::Instant now);
+  FollowerActions on_saved(base::Instant now);
   FollowerActions on_grace_over(base::Instant now);
 
   /// Without what only the pages say: steps, phases, and that a worker is Running.
@@ -118,6 +132,7 @@ class Follower {
   void forget_older(FollowerActions& actions);
   std::optional<int> exit_code() const;
   bool is_member() const;
+  bool is_unfit() const;         ///< by the last health check, which nothing has made void since
   int64_t quiet_before() const;  ///< PodReport::quiet_before
   bool may_run(const WorkerId& id) const;
   bool is_there(const Worker& worker) const { return worker.state != State::Ended; }
@@ -132,8 +147,12 @@ class Follower {
   std::optional<decide::recovery::Generation> generation_;
   bool is_last_ = false;
   bool has_coordinator_ = false;
-  std::optional<base::Status> refusal_;  ///< why a worker of this generation cannot be started
-  std::optional<int> ordered_;           ///< the first signal that asked us to end
+  bool would_save_ = false;
+  bool is_saving_ = false;                   ///< before we end by SIGTERM
+  std::optional<base::Status> refusal_;      ///< why a worker of this generation cannot be started
+  int64_t asked_check_ = -1, checked_ = -1;  ///< generations: of the last check, and passed
+  std::optional<base::Status> unfit_;        ///< what the last check found
+  std::optional<int> ordered_;               ///< the first signal that asked us to end
   int last_ordered_ = 0;
   bool has_alarm_ = false;
   bool is_grace_over_ = false;

@@ -414,6 +414,102 @@ class World {
   int64_t ends_ = 0;
 };
 
+// ---- saves before the end ----
+
+TEST_F(AloneTest, OnSigtermItSavesFirstWhereItsWorkersWouldSave) {
+  begin(true);
+  follower_.offer_save(true);
+  EXPECT_EQ(follower_.on_signal(15, kNow), (Actions{{Kind::Save, {}, 0}}));
+  EXPECT_EQ(follower_.on_saved(kNow), (Actions{signal(1, 0, 15), kAlarm, signal(1, 1, 15)}));
+  EXPECT_EQ(follower_.on_saved(kNow), Actions{}) << "once";
+  end(0, killed(15));
+  EXPECT_EQ(end(1, killed(15)), Actions{finish(143)});
+}
+
+TEST_F(AloneTest, SaidTwiceOrByCtrlCItIsMeantAtOnce) {
+  begin(true);
+  follower_.offer_save(true);
+  follower_.on_signal(15, kNow);
+  EXPECT_EQ(follower_.on_signal(15, kNow), (Actions{signal(1, 0, 15), kAlarm, signal(1, 1, 15)}));
+}
+
+TEST_F(AloneTest, CtrlCSavesNothing) {
+  begin(true);
+  follower_.offer_save(true);
+  EXPECT_EQ(follower_.on_signal(2, kNow), (Actions{signal(1, 0, 2), kAlarm, signal(1, 1, 2)}));
+}
+
+TEST_F(AloneTest, AWorkerThatFailsWhileItIsToSaveBeginsNothingAnew) {
+  begin(false);
+  follower_.offer_save(true);
+  follower_.on_signal(15, kNow);
+  EXPECT_EQ(end(0, exited(1)), (Actions{signal(1, 1, 15), kAlarm}));
+  EXPECT_EQ(end(1, killed(15)), Actions{finish(143)});
+}
+
+// ---- health checks ----
+
+class CheckedTest : public AloneTest {
+ protected:
+  CheckedTest() { follower_ = Follower({.pod_uid = "me", .ranks = 2, .has_check = true}); }
+};
+
+TEST_F(CheckedTest, NoWorkerStartsBeforeTheCheckOfItsGenerationHasPassed) {
+  EXPECT_EQ(follower_.on_generation(generation(1, {{"me", 2}}), false, kNow),
+            (Actions{{Kind::Check, {1, 0}, 0}}));
+  EXPECT_EQ(follower_.on_generation(generation(1, {{"me", 2}}), false, kNow), Actions{}) << "once";
+  EXPECT_EQ(follower_.on_checked(1, base::ok(), kNow), (Actions{start(1, 0), start(1, 1)}));
+  follower_.on_started({1, 0}, kNow);
+  follower_.on_started({1, 1}, kNow);
+  end(0, exited(1));
+  end(1, killed(9));
+  const Actions again = follower_.on_generation(generation(2, {{"me", 2}}), false, kNow);
+  EXPECT_EQ(again.back(), (FollowerAction{Kind::Check, {2, 0}, 0})) << "a failure makes suspicious";
+}
+
+TEST_F(CheckedTest, AloneItEndsWhereItsNodeIsUnfit) {
+  follower_.on_generation(generation(1, {{"me", 2}}), false, kNow);
+  EXPECT_EQ(follower_.on_checked(1, base::unavailable("no GPU"), kNow), Actions{finish(126)});
+}
+
+TEST(Checked, APodOnAnUnfitNodeRefusesUntilAnotherCheckPasses) {
+  Follower follower({.pod_uid = "me", .ranks = 1, .is_alone = false, .has_check = true});
+  EXPECT_EQ(follower.check_early(), (Actions{{Kind::Check, {0, 0}, 0}}));
+  EXPECT_EQ(follower.on_checked(0, base::unavailable("no GPU"), kNow), Actions{});
+  EXPECT_EQ(follower.report().stage, PodReport::Stage::Refused) << "no spare to be taken";
+  EXPECT_EQ(follower.on_generation(generation(3, {{"me", 1}}), false, kNow),
+            (Actions{{Kind::Check, {3, 0}, 0}}));
+  EXPECT_EQ(follower.report().stage, PodReport::Stage::Running);
+  EXPECT_EQ(follower.on_checked(0, base::ok(), kNow), Actions{}) << "of a check that is over";
+  EXPECT_EQ(follower.on_checked(3, base::unavailable("no GPU"), kNow), Actions{});
+  const PodReport report = follower.report();
+  EXPECT_EQ(report.stage, PodReport::Stage::Refused);
+  EXPECT_EQ(report.cause, "HealthCheck");
+  EXPECT_EQ(report.detail, "no GPU");
+  EXPECT_EQ(follower.on_generation(generation(4, {{"me", 1}}), false, kNow),
+            (Actions{{Kind::Check, {4, 0}, 0}}));
+  EXPECT_EQ(follower.on_checked(4, base::ok(), kNow), Actions{start(4, 0)});
+}
+
+TEST(Checked, ASuccessorFindsWorkersAndChecksNothing) {
+  Follower follower({.pod_uid = "me", .ranks = 1, .has_check = true});
+  follower.restore({2, 0}, true, {}, 0, kNow);
+  EXPECT_EQ(follower.on_generation(generation(2, {{"me", 1}}), false, kNow), Actions{});
+  EXPECT_EQ(follower.report().stage, PodReport::Stage::Running);
+}
+
+TEST_F(AloneTest, WhoHasRaisedAndDoesNotEndIsKilledAndSaysWhat) {
+  begin(false);
+  EXPECT_EQ(follower_.on_hang({1, 1}, {"SystemExit", "sys.exit(3)", kNow, true}, kNow),
+            (Actions{signal(1, 0, 9), signal(1, 1, 9)}));
+  end(0, killed(9));
+  end(1, killed(9));
+  const PodReport report = follower_.report();
+  EXPECT_EQ(report.workers[1].state, WorkerState::Raised);
+  EXPECT_EQ(report.workers[1].cause, "SystemExit");
+  EXPECT_EQ(phase(Generation::Phase::Failed, true), Actions{finish(1)});
+}
+
 TEST(Follower, NeverTwoOfOneRankNorTwoGenerationsAtOnceInAnyOrderOfEvents) {
   for (uint64_t seed = 1; seed <= 3000; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));

@@ -2,17 +2,23 @@
 #include "launch/generation_source.h"
 
 #include <algorithm>
+#include <climits>
 #include <utility>
+
+#include "decide/recovery/decide_recovery.h"
 
 namespace pelton::launch {
 namespace {
 
 using base::Json;
+namespace recovery = decide::recovery;
 using decide::recovery::Generation;
 using decide::recovery::PodReport;
 
 constexpr base::Duration kConnectTimeout = base::Duration::seconds(5);
 constexpr base::Duration kFirstPause = base::Duration::milliseconds(20);
+/// Restarts against the same failure at the same step; a fourth would be one, too.
+constexpr int kPatience = 3;
 constexpr base::Duration kLongestPause = base::Duration::seconds(1);
 
 }  // namespace
@@ -29,47 +35,64 @@ base::Status write_generation(world::Files& files, const std::string& path,
 }
 
 LocalSource::LocalSource(world::World& world, Settings settings)
-    : world_(world), settings_(std::move(settings)), tell_(world.timers) {}
+    : world_(world), settings_(std::move(settings)), tell_(world.timers), again_(world.timers) {}
 
 void LocalSource::start(OnGeneration on_generation) {
   on_generation_ = std::move(on_generation);
-  base::Result<Generation> known = read_generation(world_.files, settings_.record);
-  if (known.ok()) return set(std::move(known).value());
-  Generation first;
-  first.number = 1;
-  first.job_uid = settings_.job_uid;
-  first.members = {settings_.member};
-  first.reason = "Started";
-  first.began = world_.clock.now();
-  set(std::move(first));
+  const auto text = world_.files.read(settings_.record);
+  const base::Result<Json> known = text.ok() ? Json::parse(*text) : base::Result<Json>(Json());
+  recovery::JobRecord record = recovery::job_record_of(known.ok() ? *known : Json());
+  if (record.generation.number == 0) {
+    record.uid = settings_.job_uid;
+    record.full_world_size = settings_.member.ranks;
+    Generation& first = record.generation;
+    first.number = 1;
+    first.job_uid = settings_.job_uid;
+    first.members = {settings_.member};
+    first.reason = "Started";
+    first.began = world_.clock.now();
+  }
+  set(std::move(record));
 }
 
 void LocalSource::report(const PodReport& report) {
-  if (report.generation != generation_.number || generation_.phase != Generation::Phase::Running) {
-    return;
-  }
-  Generation next = generation_;
-  if (report.stage == PodReport::Stage::Succeeded) {
-    next.phase = Generation::Phase::Finished;
-  } else if (report.stage == PodReport::Stage::Stopped && is_last()) {
-    next.phase = Generation::Phase::Failed;
-  } else if (report.stage == PodReport::Stage::Stopped) {
-    ++next.number;
-    next.began = world_.clock.now();
-    next.reason = "RestartInPlace";
-    // What was found damaged has been taken away by who found it.
-    next.restore = decide::checkpoint::newest_complete({report.held}, {});
-  } else {
-    return;
-  }
-  set(std::move(next));
+  report_ = report;
+  // Before, something of it runs here, and nothing is to be decided for others.
+  const bool is_over =
+      report.stage == PodReport::Stage::Succeeded || report.stage == PodReport::Stage::Stopped;
+  if (is_over && report.generation == record_.generation.number) decide();
 }
 
-void LocalSource::set(Generation generation) {
-  generation_ = std::move(generation);
-  const base::Status written = write_generation(world_.files, settings_.record, generation_);
+void LocalSource::decide() {
+  recovery::Observed observed;
+  observed.record = record_;
+  observed.policy.rungs.clear();
+  if (!is_last()) observed.policy.rungs.insert(recovery::Rung::RestartInPlace);
+  // Of who has done no step it is not known that it fails where it has failed before.
+  observed.policy.patience = report_.first_step >= 0 ? kPatience : INT_MAX;
+  observed.wanted_pods = 1;
+  recovery::PodFacts pod;
+  pod.name = settings_.member.pod;
+  pod.uid = settings_.member.pod_uid;
+  pod.has_joined = true;
+  pod.report = report_;
+  observed.pods.push_back(std::move(pod));
+  recovery::Decision decision = recovery::decide_recovery(observed, world_.clock.now());
+  if (decision.look_again) again_.start(*decision.look_again, [this] { decide(); });
+  Generation& next = decision.record.generation;
+  if (next == record_.generation) return;
+  if (next.phase == Generation::Phase::Failed) {
+    next.number = record_.generation.number;  // nobody else has to be fenced
+    world_.log.error("launch.stopped", {{"reason", next.reason}});
+  }
+  set(std::move(decision.record));
+}
+
+void LocalSource::set(recovery::JobRecord record) {
+  record_ = std::move(record);
+  const base::Status written = world_.files.replace(settings_.record, to_json(record_).dump());
   if (!written.ok()) world_.log.error("launch.record", {{"message", written.message()}});
-  tell_.start(base::Duration(), [this] { on_generation_(generation_, is_last()); });
+  tell_.start(base::Duration(), [this] { on_generation_(record_.generation, is_last()); });
 }
 
 AgentSource::AgentSource(world::World& world, std::string socket, std::string record)

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "decide/recovery/job_record.h"
 #include "decide/recovery/records.h"
 #include "launch/json_lines.h"
 #include "world/world.h"
@@ -30,8 +31,9 @@ base::Result<decide::recovery::Generation> read_generation(world::Files& files,
 base::Status write_generation(world::Files& files, const std::string& path,
                               const decide::recovery::Generation& generation);
 
-/// One member, which is begun again where it stands, up to `max_restarts` times. Each generation is
-/// written to `record` before it is told.
+/// One member, which is begun again where it stands: decide/recovery decides, as in a cluster, with
+/// one rung, `max_restarts` times in all. A failure that comes again and again at the same step
+/// ends it earlier, with a diagnosis. What is known is written to `record` before it is told.
 class LocalSource final : public GenerationSource {
  public:
   struct Settings {
@@ -46,14 +48,16 @@ class LocalSource final : public GenerationSource {
   void report(const decide::recovery::PodReport& report) override;
 
  private:
-  void set(decide::recovery::Generation generation);
-  bool is_last() const { return generation_.number > settings_.max_restarts; }
+  void decide();
+  void set(decide::recovery::JobRecord record);
+  bool is_last() const { return record_.generation.number > settings_.max_restarts; }
 
   world::World& world_;
   Settings settings_;
   OnGeneration on_generation_;
-  decide::recovery::Generation generation_;
-  world::Timer tell_;
+  decide::recovery::JobRecord record_;
+  decide::recovery::PodReport report_;  ///< the newest
+  world::Timer tell_, again_;
 };
 
 /// The agent on the node, by its socket: lines {"report": …} to it, {"generation": …} from it. Each

@@ -9,6 +9,8 @@ namespace pelton::launch {
 namespace {
 
 constexpr size_t kWrittenAt = 32;
+constexpr size_t kAnswerAt = 56;
+constexpr int64_t kNsPerMs = 1'000'000;
 
 template <typename T>
 T value_at(std::string_view page, size_t offset) {
@@ -39,6 +41,35 @@ std::string make_page(int64_t generation, int rank) {
   put(page, 16, generation);
   put(page, 24, static_cast<int32_t>(rank));
   return page;
+}
+
+std::string save_request(base::Instant by) {
+  std::string word(sizeof(int64_t), '\0');
+  put(word, 0, by.unix_ns() / kNsPerMs);
+  return word;
+}
+
+std::string may_agree() {
+  std::string word(sizeof(int64_t), '\0');
+  put(word, 0, int64_t{1});
+  return word;
+}
+
+SaveAnswer save_answer_in(std::string_view page) {
+  const int64_t answer = page.size() < kPageHeader ? 0 : value_at<int64_t>(page, kAnswerAt);
+  return {.is_looking = answer > 0, .saved_step = answer >= 2 ? answer - 2 : -1};
+}
+
+std::optional<base::Instant> save_request_in(std::string_view page) {
+  const int64_t by = page.size() < kPageHeader ? 0 : value_at<int64_t>(page, kPageAsks);
+  if (by <= 0 || by > INT64_MAX / kNsPerMs) return std::nullopt;
+  return base::Instant::from_unix_ns(by * kNsPerMs);
+}
+
+Tick tick_in(std::string_view page) {
+  if (page.size() < kPageSize) return {};
+  return {.at_ns = value_at<int64_t>(page, kPageTicks),
+          .collects_garbage = value_at<int64_t>(page, kPageTicks + 8) != 0};
 }
 
 int writer_of(std::string_view page) {

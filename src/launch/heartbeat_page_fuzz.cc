@@ -24,6 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     size -= 3 + count;
     std::vector<launch::Beat> beats;
     launch::PageReader::check(page, 1, 0).ignore("any answer is fine");
+    static_cast<void>(launch::tick_in(page));
     reader.read(page, beats);
     uint64_t written = 0;
     std::memcpy(&written, page.data() + 32, sizeof written);

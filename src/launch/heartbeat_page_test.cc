@@ -129,5 +129,33 @@ TEST(HeartbeatPage, PhasesHaveNames) {
   EXPECT_STREQ(phase_name(Phase{1000}), "other");
 }
 
+TEST(HeartbeatPage, SaysWhenTheInterpreterLetAnotherThreadRun) {
+  std::string page = make_page(1, 0);
+  EXPECT_EQ(tick_in(page).at_ns, 0);
+  page.replace(kPageTicks, 8, std::string(8, '\1'));
+  EXPECT_EQ(tick_in(page).at_ns, 0x0101010101010101);
+  EXPECT_FALSE(tick_in(page).collects_garbage);
+  page[kPageTicks + 8] = 1;
+  EXPECT_TRUE(tick_in(page).collects_garbage);
+  EXPECT_EQ(tick_in(page.substr(0, kPageTicks)).at_ns, 0) << "one without";
+}
+
+TEST(HeartbeatPage, AsksForASaveAndHoldsTheAnswer) {
+  std::string page = make_page(1, 0);
+  EXPECT_FALSE(save_request_in(page));
+  EXPECT_FALSE(save_answer_in(page).is_looking);
+  const base::Instant by = base::Instant::from_unix_ns(1'700'000'000'123'000'000);
+  page.replace(kPageAsks, 8, save_request(by));
+  page.replace(kPageMayAgree, 8, may_agree());
+  EXPECT_EQ(save_request_in(page), by);
+  page[56] = 1;
+  EXPECT_TRUE(save_answer_in(page).is_looking);
+  EXPECT_EQ(save_answer_in(page).saved_step, -1);
+  page[56] = 9;
+  EXPECT_EQ(save_answer_in(page).saved_step, 7);
+  page.replace(kPageAsks, 8, std::string(8, '\x7f'));
+  EXPECT_FALSE(save_request_in(page)) << "no time that there is";
+}
+
 }  // namespace
 }  // namespace pelton::launch

@@ -243,17 +243,18 @@ TEST(RunPark, PythonScriptsAndModulesAreRecognised) {
   const std::string long_path = "/opt/venv/bin/python3.11";
   const std::vector<std::pair<Words, Words>> cases = {
       {{"python", "train.py", "-x"},
-       {"python", "-m", "pelton.park", "--socket", "S", "--", "train.py"}},
+       {"python", "-m", "pelton.park", "--socket", "S", "--spares=3", "--", "train.py"}},
       {{"python3", "-u", "-m", "pkg.train", "a"},
-       {"python3", "-u", "-m", "pelton.park", "--socket", "S", "--", "-m", "pkg.train"}},
+       {"python3", "-u", "-m", "pelton.park", "--socket", "S", "--spares=3", "--", "-m",
+        "pkg.train"}},
       {{long_path, "-uOO", "-X", "dev", "-Wignore", "t.py"},
-       {long_path, "-uOO", "-X", "dev", "-Wignore", "-m", "pelton.park", "--socket", "S", "--",
-        "t.py"}},
+       {long_path, "-uOO", "-X", "dev", "-Wignore", "-m", "pelton.park", "--socket", "S",
+        "--spares=3", "--", "t.py"}},
   };
   for (const auto& [command, expected] : cases) {
     const auto found = python_command_of(command);
     ASSERT_TRUE(found.has_value()) << command[0];
-    EXPECT_EQ(park_command(*found, "S"), expected);
+    EXPECT_EQ(park_command(*found, "S", 3), expected);
   }
   EXPECT_EQ(python_command_of({"python3", "-m", "pkg.train", "a"})->argv,
             (Words{"pkg.train", "a"}));

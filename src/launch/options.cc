@@ -86,6 +86,13 @@ Status set_redirects(Draft& draft, const std::string& value) {
   return read_int("redirects", value, 0, 3, draft.options.redirects);
 }
 
+Status set_check_timeout(Draft& draft, const std::string& value) {
+  int seconds = 0;
+  PELTON_TRY(read_int("health-check-timeout", value, 1, 86400, seconds));
+  draft.options.health_check_timeout = base::Duration::seconds(seconds);
+  return base::ok();
+}
+
 Status set_grace(Draft& draft, const std::string& value) {
   int seconds = 0;
   PELTON_TRY(read_int("grace-seconds", value, 0, 86400, seconds));
@@ -147,6 +154,10 @@ constexpr std::array kFlags = {
          "0 1 2 3"},
     Flag{"grace-seconds", "N", "from SIGTERM to SIGKILL when the group is stopped; default 30",
          set_grace},
+    Flag{"health-check", "COMMAND",
+         "run by sh before workers start here; if it fails, the node is not used",
+         set_text<&Options::health_check>},
+    Flag{"health-check-timeout", "SECONDS", "then it has failed; default 60", set_check_timeout},
     Flag{"no-park", nullptr, "start workers anew each time, never from a parked parent",
          [](Draft& draft, const std::string&) {
            draft.options.park = false;

@@ -30,6 +30,8 @@ struct Options {
   std::string log_dir;                                 ///< empty: the workers write where we write
   int redirects = 0;                                   ///< into log_dir: 1 stdout, 2 stderr, 3 both
   base::Duration grace = base::Duration::seconds(30);  ///< from SIGTERM to SIGKILL
+  std::string health_check;  ///< a shell's command: whether this node is fit; empty: none
+  base::Duration health_check_timeout = base::Duration::seconds(60);
   bool help = false;
   std::vector<std::string> command;
 };

@@ -58,10 +58,12 @@ std::optional<PythonCommand> python_command_of(const std::vector<std::string>& c
   return found;
 }
 
-std::vector<std::string> park_command(const PythonCommand& command, const std::string& socket) {
+std::vector<std::string> park_command(const PythonCommand& command, const std::string& socket,
+                                      int spares) {
   std::vector<std::string> words = command.interpreter;
   for (const char* word : {"-m", "pelton.park", "--socket"}) words.emplace_back(word);
   words.push_back(socket);
+  words.push_back("--spares=" + std::to_string(spares));
   words.emplace_back("--");
   if (command.is_module) words.emplace_back("-m");
   words.push_back(command.argv[0]);

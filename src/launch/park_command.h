@@ -19,7 +19,8 @@ struct PythonCommand {
 /// (-i, --help, -V) or that keeps our package out (-I, -E, -S).
 std::optional<PythonCommand> python_command_of(const std::vector<std::string>& command);
 
-/// The command line of its parked parent.
-std::vector<std::string> park_command(const PythonCommand& command, const std::string& socket);
+/// The command line of its parked parent, which forks `spares` children ahead.
+std::vector<std::string> park_command(const PythonCommand& command, const std::string& socket,
+                                      int spares);
 
 }  // namespace pelton::launch

@@ -31,7 +31,7 @@ std::optional<SpawnOrder> ParkedParent::start() {
   key_ = "park/" + std::to_string(starts_);
   SpawnOrder order;
   order.key = key_;
-  order.argv = park_command(*settings_.command, socket());
+  order.argv = park_command(*settings_.command, socket(), settings_.spares);
   order.env = settings_.env;
   order.env[kMarkerVariable] = settings_.marker;
   wait_for_socket();

@@ -24,6 +24,7 @@ class ParkedParent {
     std::string marker;  ///< unique to this init; in the environment of whom it forks, until exec
     std::map<std::string, std::string> env;  ///< over init's: what each worker has too
     std::string working_directory;
+    int spares = 0;  ///< children that it forks ahead
   };
   /// `on_change` is called when it becomes ready. `world` must outlive it.
   ParkedParent(world::World& world, Settings settings, std::function<void()> on_change);

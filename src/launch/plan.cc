@@ -102,6 +102,8 @@ Result<GroupPlan> plan_group(const Options& options, const Surroundings& around)
   plan.nnodes = options.nnodes;
   plan.max_restarts = options.max_restarts;
   plan.grace = options.grace;
+  plan.health_check = options.health_check;
+  plan.health_check_timeout = options.health_check_timeout;
   plan.run_id = options.rdzv_id;
   plan.role = options.role;
   plan.may_park = options.park && find_or(around.environment, "PELTON_PARK", "1") != "0";

@@ -35,6 +35,8 @@ struct GroupPlan {
   base::Duration grace;
   std::string run_id;
   std::string role;
+  std::string health_check;  ///< as in Options, as the next
+  base::Duration health_check_timeout;
   bool may_park = true;
   std::string log_dir;
   int redirects = 0;

@@ -22,7 +22,6 @@ class Progress {
   int64_t begun_ns() const { return begun_ns_; }  ///< of the first record
   int64_t step() const { return step_; }          ///< the last step begun; -1: none
   Phase phase() const { return phase_; }
-  int64_t since_ns() const { return since_ns_; }  ///< when `phase` began
 
   /// A step ends when another begins, and when what is not training begins (eval, save, done).
   int64_t first_step() const { return first_step_; }  ///< -1: none has ended

@@ -15,6 +15,12 @@ base::Instant instant_of(int64_t monotonic_ns) {
   return base::Instant() + base::Duration::nanoseconds(monotonic_ns);
 }
 
+/// None where nobody ticks, or nonsense stands there.
+std::optional<base::Instant> time_of(const Tick& tick, base::Instant now) {
+  if (tick.at_ns <= 0 || instant_of(tick.at_ns) > now) return std::nullopt;
+  return instant_of(tick.at_ns);
+}
+
 }  // namespace
 
 base::Instant Sensor::now() const {
@@ -52,28 +58,41 @@ void Sensor::on_beat(WorkerId worker, const Beat& beat) {
   measures_restart_ = false;
 }
 
-std::vector<Finding> Sensor::look(bool sees_all_ranks, const std::function<int(int rank)>& pid_of) {
+std::vector<Finding> Sensor::look(bool sees_all_ranks, const WorkerOf& worker_of) {
   watch_.set_sees_all_ranks(sees_all_ranks);
-  take_evidence(pid_of);
+  take_evidence(worker_of);
+  look_at_links(sees_all_ranks);
   return watch_.findings(now());
 }
 
-void Sensor::take_evidence(const std::function<int(int rank)>& pid_of) {
+void Sensor::take_evidence(const WorkerOf& worker_of) {
   const auto wanted = watch_.wants_evidence(now());
   const size_t count = std::min(wanted.size(), kSamplesPerLook);
   for (size_t i = 0; i < count; ++i) {
     const auto& [rank, in_detail] = wanted[next_sample_++ % wanted.size()];
-    const int pid = pid_of(rank);
-    if (pid == 0) continue;
-    const auto activity = world_.processes.activity(pid, in_detail);
+    const Worker worker = worker_of(rank);
+    if (worker.pid == 0) continue;
+    const auto activity = world_.processes.activity(worker.pid, in_detail);
     if (!activity.ok()) continue;
     watch_.on_evidence(rank,
                        Evidence{.state = activity->state,
                                 .processor_time = activity->processor_time,
                                 .disk_bytes = activity->disk_bytes,
-                                .tcp_retransmits = activity->resent},
+                                .tcp_retransmits = activity->resent,
+                                .ticked = time_of(worker.tick, now()),
+                                .collects_garbage = worker.tick.collects_garbage},
                        now());
   }
+}
+
+void Sensor::look_at_links(bool sees_all_ranks) {
+  if (sees_all_ranks) return;  // nobody is reached by one
+  const auto links = world_.network.links();
+  if (!links.ok()) return;  // not known now; the next look may
+  std::vector<decide::health::Link> seen;
+  for (const world::Link& link : *links) seen.push_back({link.name, link.is_up});
+  links_.look(seen, now());
+  watch_.set_down_link(links_.down());
 }
 
 std::string next_step_of(const Finding& finding, bool is_last) {

@@ -26,19 +26,25 @@ class Sensor {
   void remove(WorkerId worker);
   void on_beat(WorkerId worker, const Beat& beat);
 
-  /// What is to be said now. `sees_all_ranks`: no rank of the job is elsewhere. `pid_of`: the
-  /// process of a rank; 0: none.
-  std::vector<Finding> look(bool sees_all_ranks, const std::function<int(int rank)>& pid_of);
+  struct Worker {
+    int pid = 0;  ///< 0: none
+    Tick tick;
+  };
+  using WorkerOf = std::function<Worker(int rank)>;
+  /// What is to be said now. `sees_all_ranks`: no rank of the job is elsewhere.
+  std::vector<Finding> look(bool sees_all_ranks, const WorkerOf& worker_of);
   /// When that was, for people.
   base::Instant wall_time(base::Instant since) const;
   int64_t generation() const { return generation_; }
 
  private:
   base::Instant now() const;
-  void take_evidence(const std::function<int(int rank)>& pid_of);
+  void take_evidence(const WorkerOf& worker_of);
+  void look_at_links(bool sees_all_ranks);
 
   world::World& world_;
   decide::health::RankWatch watch_;
+  decide::health::LinkWatch links_;
   int64_t generation_ = 0;
   /// While this generation, which is not our first, has not yet done a step: what to begin again
   /// costs.

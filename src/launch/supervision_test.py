@@ -24,9 +24,9 @@ WORKER = '''
 import mmap, os, struct, sys, time
 with open(os.environ["PELTON_HEARTBEAT"], "r+b") as file:
     page = mmap.mmap(file.fileno(), 0)
-page[64:96] = struct.pack("<QqqII", 1, time.monotonic_ns(), 0, 3, 0)  # step 0 begins
-page[32:40] = struct.pack("<Q", 1)
 d, g, r = os.environ["TEST_DIR"], os.environ["PELTON_GENERATION"], os.environ["RANK"]
+page[64:96] = struct.pack("<QqqII", 1, time.monotonic_ns(), int(g), 3, 0)  # step g begins
+page[32:40] = struct.pack("<Q", 1)
 parked = "park" if getattr(sys, "forked_from_park", False) else "plain"
 with open(d + "/log", "a") as log:
     log.write(f"{g} {r} {os.getpid()} {os.environ['WORLD_SIZE']} {parked} "
@@ -232,9 +232,10 @@ class PeltonRun(unittest.TestCase):
 class Supervision(PeltonRun):
   # ---- alone ----
 
-  def live_supervisor(self):
+  def supervisor_after(self, killed):
+    """The supervisor, unless it is `killed`: a kill is not the end yet, nor has init heard of it."""
     supervisor = self.init_list()["supervisor"]
-    return supervisor if supervisor and is_alive(supervisor) else None
+    return supervisor if supervisor and supervisor != killed else None
 
   def test_killed_workers_are_restarted_and_killed_supervisors_lose_nothing(self):
     self.start("--nproc-per-node=3", "--max-restarts=4", "--no-park")
@@ -256,10 +257,10 @@ class Supervision(PeltonRun):
   def test_a_supervisor_killed_at_a_random_moment_of_a_restart_starts_nothing_twice(self):
     rng = random.Random(5)
     self.start("--nproc-per-node=2", "--max-restarts=99", "--no-park")
+    supervisor = None
     for generation in range(1, 21):
       pids = self.wait_workers(generation, range(2))
-      # Not the one killed before, whose end init may not have heard of yet.
-      supervisor = wait_for(self.live_supervisor, "a supervisor")
+      supervisor = wait_for(lambda killed=supervisor: self.supervisor_after(killed), "a supervisor")
       os.kill(pids[rng.randrange(2)], signal.SIGKILL)
       time.sleep(rng.random() * 0.02)  # the moment is the point
       os.kill(supervisor, signal.SIGKILL)
@@ -284,6 +285,65 @@ class Supervision(PeltonRun):
     self.process.send_signal(signal.SIGTERM)
     self.assertEqual(self.process.wait(GIVE_UP_SECONDS), 143)
     self.assertFalse(any(is_alive(pid) for pid in pids.values()))
+
+  def test_what_fails_again_and_again_at_one_step_is_given_up_with_a_diagnosis(self):
+    (self.directory / "fails.py").write_text('''
+import os, pelton
+open(os.environ["TEST_DIR"] + "/begun", "a").write("x")
+for k in range(9):
+  pelton.step(k)
+  if k == 7: raise ValueError("bad batch")
+''')
+    self.start("--max-restarts=50", "--no-park", script="fails.py", PELTON_PYTHON_PATH="")
+    self.assertEqual(self.process.wait(GIVE_UP_SECONDS), 1)
+    self.assertEqual((self.directory / "begun").read_text(), "xxxx")
+    self.errors.seek(0)
+    self.assertRegex(self.errors.read(), r"launch.stopped.*rank 0 .*ValueError at step 7: bad batch "
+                     r".*\(4 times in a row\)")
+
+  def test_who_has_raised_and_does_not_end_is_killed(self):
+    (self.directory / "lingers.py").write_text('''
+import atexit, os, sys, time
+import pelton
+with open(os.environ["TEST_DIR"] + "/log", "a") as log:
+  log.write(f"{os.environ['PELTON_GENERATION']} {os.environ['RANK']} {os.getpid()} 2 plain\\n")
+pelton.step(0)
+if os.environ["PELTON_GENERATION"] == "1" and os.environ["RANK"] == "1":
+  atexit.register(time.sleep, 300)  # as JAX waits for its peers
+  sys.exit(3)
+while not os.path.exists(os.environ["TEST_DIR"] + "/end-2"): time.sleep(0.01)
+''')
+    begun = time.monotonic()
+    self.start("--nproc-per-node=2", "--max-restarts=1", "--no-park", script="lingers.py",
+               PELTON_PYTHON_PATH="")
+    self.wait_workers(2, range(2))
+    self.assertGreater(time.monotonic() - begun, 5)
+    self.errors.seek(0)
+    self.assertRegex(self.errors.read(), r"launch.raised cause=SystemExit .*sys.exit\(3\).* rank=1")
+    self.finish(2)
+
+  def test_where_the_health_check_fails_nothing_is_started(self):
+    began = self.directory / "checks"
+    check = f"echo >> {began}; echo first; echo no accelerator; exit 3"
+    self.start("--nproc-per-node=2", "--max-restarts=3", "--no-park", "--health-check", check)
+    self.assertEqual(self.process.wait(GIVE_UP_SECONDS), 126)
+    self.assertEqual(self.workers(1), {})
+    self.assertEqual(began.read_text(), "\n")
+    self.errors.seek(0)
+    self.assertIn("exit code 3: no accelerator", self.errors.read())
+
+  def test_a_health_check_is_bounded_and_run_again_after_a_failure(self):
+    check = f"cd {self.directory}; test ! -e bad || sleep 100"
+    self.start("--nproc-per-node=2", "--max-restarts=3", "--no-park", "--health-check", check,
+               "--health-check-timeout=1")
+    pids = self.wait_workers(1, range(2))
+    os.kill(pids[0], signal.SIGKILL)
+    pids = self.wait_workers(2, range(2))
+    (self.directory / "bad").touch()
+    os.kill(pids[0], signal.SIGKILL)
+    self.assertEqual(self.process.wait(GIVE_UP_SECONDS), 126)
+    self.errors.seek(0)
+    self.assertIn("longer than --health-check-timeout, 1 s", self.errors.read())
 
   # ---- the parked parent ----
 
@@ -390,7 +450,7 @@ class Supervision(PeltonRun):
     report = self.agent.wait("Stopped", 2)
     self.assertEqual([(w["rank"], w["state"]) for w in report["workers"]],
                      [(2, "Running"), (3, "Exited")])
-    self.assertEqual([(w["phase"], w["step"]) for w in report["workers"]], [("step", 0)] * 2)
+    self.assertEqual([(w["phase"], w["step"]) for w in report["workers"]], [("step", 2)] * 2)
     self.assertEqual(report["workers"][1]["cause"], "SIGKILL")
     self.agent.tell(3, ("me", 2))  # a shrink
     self.wait_workers(3, (0, 1))

@@ -27,7 +27,7 @@ constexpr base::Duration kParkAfter = base::Duration::seconds(10);
 constexpr base::Duration kForkTimeout = base::Duration::seconds(5);
 constexpr base::Duration kSweepAgain = base::Duration::milliseconds(5);
 /// More than the memory tier keeps, and what is left of an older generation.
-constexpr size_t kHeldVersions = 4;
+constexpr size_t kHeldVersions = 6;
 constexpr std::string_view kCoordinatorName = "coordinator";
 constexpr const char* kPythonPath = "PYTHONPATH";
 
@@ -66,7 +66,8 @@ base::Result<int> free_port(world::Network& network) {
 Follower::Settings follower_settings(const SupervisorSettings& settings) {
   return {.pod_uid = settings.pod_uid,
           .ranks = settings.plan.local_world_size,
-          .is_alone = settings.agent_socket.empty()};
+          .is_alone = settings.agent_socket.empty(),
+          .has_check = !settings.plan.health_check.empty()};
 }
 
 /// Python programs may import our package, and need not have it installed.
@@ -104,7 +105,8 @@ ParkedParent::Settings park_settings(const SupervisorSettings& settings) {
           .directory = settings.directory,
           .marker = settings.directory,
           .env = common_environment(settings),
-          .working_directory = settings.working_directory};
+          .working_directory = settings.working_directory,
+          .spares = settings.plan.local_world_size};
 }
 
 /// What of a report is told at once when it changes.
@@ -112,6 +114,7 @@ PodReport shape_of(PodReport report) {
   report.phase_seconds.clear();
   if (!report.held.empty()) report.held.resize(1, {});
   for (auto& holding : report.held) holding = {};
+  report.held_at = 0;
   report.last_step = -1;
   report.first_step_at = report.last_step_at = base::Instant();
   for (auto& worker : report.workers) {
@@ -131,9 +134,11 @@ Supervisor::Supervisor(world::World& world, SupervisorSettings settings)
       follower_(follower_settings(settings_)),
       sensor_(world),
       pages_(world, settings_.directory,
-             [this](WorkerId worker, const Beat& beat) { sensor_.on_beat(worker, beat); }),
+             [this](WorkerId worker, const Beat& beat) { on_beat(worker, beat); }),
       park_(world, park_settings(settings_), [this] { on_park_change(); }),
       grace_(world.timers),
+      save_(world.timers),
+      check_(world.timers),
       poll_(world.timers),
       forks_(world.timers),
       sweep_(world.timers) {
@@ -145,7 +150,8 @@ Supervisor::Supervisor(world::World& world, SupervisorSettings settings)
   const auto job = settings_.environment.find("PELTON_JOB_UID");
   LocalSource::Settings local;
   local.record = record;
-  local.member.pod_uid = settings_.pod_uid;
+  local.member.pod = local.member.pod_uid = settings_.pod_uid;
+  local.member.node = "this one";
   local.member.ranks = settings_.plan.local_world_size;
   local.job_uid = job != settings_.environment.end() ? job->second : world.random.uuid();
   local.max_restarts = settings_.plan.max_restarts;
@@ -210,9 +216,13 @@ void Supervisor::on_list(const InitState& state) {
     is_last_ = is_last;
     follower_.offer_coordinator(park_.has_jax());
     act(follower_.on_generation(generation, is_last, world_.clock.now()));
+    ask_to_save();
     report();
   });
-  if (!settings_.agent_socket.empty()) report();
+  if (!settings_.agent_socket.empty()) {
+    act(follower_.check_early());
+    report();
+  }
   poll_.start(kPoll, [this] { poll(); });
 }
 
@@ -224,6 +234,7 @@ void Supervisor::restore(const InitState& state) {
       if (!child.exit) park_.restore(child.key);
       continue;
     }
+    if (is_check(child.key) && child.exit) checks_[child.key] = *child.exit;
     const std::optional<WorkerId> worker = worker_of(child.key);
     if (!worker) continue;
     follower_.restore(*worker, child.pid != 0, child.exit, child.ended, now);
@@ -257,6 +268,7 @@ void Supervisor::on_failed(const std::string& key, const base::Status& why) {
     if (key == park_.key()) park_.on_end(why.message());
     return;
   }
+  if (is_check(key)) return on_checked(key, why);
   const std::optional<WorkerId> worker = worker_of(key);
   if (!worker) return;
   const bool was_forked = forking_.erase(key) != 0;
@@ -280,11 +292,13 @@ void Supervisor::on_exited(const Json& event) {
     if (key == park_.key()) park_.on_end("exit code " + std::to_string(how.shell_code()));
     return;
   }
+  if (is_check(key)) return on_check_exit(key, how);
   const std::optional<WorkerId> worker = worker_of(key);
   if (!worker) return;
   pages_.read(*worker);
   sensor_.remove(*worker);
   findings_.erase(worker->rank);
+  endings_.erase(*worker);
   act(follower_.on_exit(*worker, how, event["ended"].as_int(), pages_.last_words(*worker),
                         world_.clock.now()));
 }
@@ -317,8 +331,14 @@ void Supervisor::act(const FollowerActions& actions) {
         send(Json::object({{"op", "forget"}, {"key", key_of(action.worker)}}));
         pages_.remove(action.worker);
         break;
+      case FollowerAction::Kind::Check:
+        run_check(action.worker.generation);
+        break;
+      case FollowerAction::Kind::Save:
+        save_before_end();
+        break;
       case FollowerAction::Kind::Alarm:
-        grace_.start(settings_.plan.grace, [this] {
+        grace_.start(grace_left(), [this] {
           act(follower_.on_grace_over(world_.clock.now()));
           report();
         });
@@ -479,7 +499,9 @@ void Supervisor::on_park_change() {
 
 void Supervisor::poll() {
   pages_.read();
+  look_for_saves();
   watch_ranks();
+  watch_endings();
   start_park_if_time();
   report();
   poll_.start(kPoll, [this] { poll(); });
@@ -489,13 +511,16 @@ void Supervisor::poll() {
 void Supervisor::read_memory(PodReport& report) {
   const auto memory = settings_.environment.find("PELTON_MEMORY_DIR");
   if (memory == settings_.environment.end() || memory->second.empty()) return;
-  const base::Duration now = world_.clock.elapsed();
-  if (report.quiet_before != held_before_ || now - held_at_ >= kTellProgress) {
+  // On all nodes at the same moments: workers save on, and a version that has gone from one node
+  // when it comes on another could never be seen to be whole.
+  const int64_t now = world_.clock.now().unix_ns() / kTellProgress.ns();
+  if (report.quiet_before != held_before_ || now != held_at_) {
     held_ = checkpoint::read_held(world_.files, memory->second, kHeldVersions);
     held_before_ = report.quiet_before;
     held_at_ = now;
   }
   report.held = held_;
+  report.held_at = held_at_;
 }
 
 int Supervisor::pid_of(WorkerId worker) const {
@@ -515,7 +540,8 @@ void Supervisor::report() {
   PodReport shape = shape_of(report);
   const base::Duration now = world_.clock.elapsed();
   const bool is_news = !has_told_ || shape != shape_;
-  if (!is_news && (report == told_ || now - told_at_ < kTellProgress)) return;
+  const bool is_due = now - told_at_ >= kTellProgress || report.held_at != told_.held_at;
+  if (!is_news && (report == told_ || !is_due)) return;
   if (is_news) say_failures(report);
   has_told_ = true;
   told_at_ = now;

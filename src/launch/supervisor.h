@@ -4,6 +4,7 @@
 // pages and in the record of the newest generation, so that its successor goes on where it was.
 #pragma once
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -67,6 +68,20 @@ class Supervisor {
   bool kill_forked_orphans(const InitState& state);
   bool is_swept(const InitState& state);
 
+  void ask_to_save();
+  void save_before_end();
+  void look_for_saves();
+  base::Duration grace_left() const;
+
+  void run_check(int64_t generation);
+  static bool is_check(const std::string& key);
+  void on_check_exit(const std::string& key, const world::ExitState& how);
+  void on_checked(const std::string& key, const base::Status& how);
+  std::string check_output() const;
+
+  void on_beat(WorkerId worker, const Beat& beat);
+  void watch_endings();
+
   void poll();
   void watch_ranks();
   void on_finding(const Finding& finding);
@@ -83,7 +98,13 @@ class Supervisor {
   Sensor sensor_;
   std::map<int, Finding> findings_;  ///< of the last look, by rank; those that do not act
   std::map<std::pair<int, std::string>, base::Duration> said_;  ///< by rank and cause: when
-  bool is_last_ = false;                                        ///< no generation would follow
+  bool has_said_notice_ = false;                                ///< of this generation's save_by
+  std::optional<base::Duration> ends_at_;  ///< we are to end by then, and the workers save first
+  std::string check_key_;                  ///< of the health check that runs
+  std::map<std::string, world::ExitState> checks_;  ///< those that had ended before us, by key
+  std::map<WorkerId, base::Duration> endings_;      ///< who has raised an exception, and when
+  int64_t saved_before_ = -1;                       ///< what they had saved by then
+  bool is_last_ = false;                            ///< no generation would follow
   WorkerPages pages_;
   ParkedParent park_;
   std::unique_ptr<GenerationSource> source_;
@@ -94,14 +115,14 @@ class Supervisor {
   std::set<std::string> forking_;       ///< asked of the parked parent, not answered yet
   std::set<WorkerId> not_forked_;       ///< what the parked parent could not: to be started anew
   base::Duration first_generation_at_;  ///< when we began to follow the first one
-  world::Timer grace_, poll_, forks_, sweep_;
+  world::Timer grace_, save_, check_, poll_, forks_, sweep_;
   decide::recovery::PodReport told_;  ///< the last report, and its shape: see report()
   decide::recovery::PodReport shape_;
   base::Duration told_at_;
   bool has_told_ = false;
   std::vector<decide::checkpoint::Holding> held_;  ///< as it was read last
   int64_t held_before_ = -1;                       ///< PodReport::quiet_before then
-  base::Duration held_at_;
+  int64_t held_at_ = 0;                            ///< PodReport::held_at
   std::function<void()> on_done_;
 };
 

@@ -14,6 +14,8 @@ using decide::recovery::WorkerState;
 
 /// A finding that comes and goes is said again after so long.
 constexpr base::Duration kSayAgain = base::Duration::seconds(60);
+/// From an exception that nobody caught to the process's end: time to write what is buffered.
+constexpr base::Duration kEndsWithin = base::Duration::seconds(5);
 
 }  // namespace
 
@@ -22,8 +24,10 @@ void Supervisor::watch_ranks() {
   if (!follower_.is_running_generation()) return;
   const int64_t generation = follower_.generation()->number;
   const Place where = place();
-  const auto found = sensor_.look(where.world_size == where.local_world_size,
-                                  [&](int rank) { return pid_of({generation, rank}); });
+  const auto found = sensor_.look(where.world_size == where.local_world_size, [&](int rank) {
+    const WorkerId worker{generation, rank};
+    return Sensor::Worker{pid_of(worker), pages_.tick(worker)};
+  });
   for (const Finding& finding : found) {
     if (follower_.is_running_generation()) on_finding(finding);  // the first hang ends it
   }
@@ -50,6 +54,33 @@ void Supervisor::on_finding(const Finding& finding) {
   const Hang hang{finding.cause, finding.detail, sensor_.wall_time(finding.since)};
   pages_.note_hang(worker, hang);
   act(follower_.on_hang(worker, hang, world_.clock.now()));
+}
+
+void Supervisor::on_beat(WorkerId worker, const Beat& beat) {
+  sensor_.on_beat(worker, beat);
+  if (beat.phase == Phase::Exit) {
+    endings_.emplace(worker, base::Duration::nanoseconds(beat.at_ns));
+  } else {
+    endings_.erase(worker);
+  }
+}
+
+/// Who has raised an exception and does not end of it, such as one that waits for its peers at its
+/// exit, while they wait for it.
+void Supervisor::watch_endings() {
+  const base::Duration now = world_.clock.elapsed();
+  for (auto ending = endings_.begin(); ending != endings_.end();) {
+    const auto [worker, since] = *ending++;
+    if (now - since < kEndsWithin) continue;
+    endings_.erase(worker);
+    const LastWords words = pages_.last_words(worker).value_or(LastWords{"Exit", "", ""});
+    const Hang hang{.cause = words.type,
+                    .detail = words.message + (words.where.empty() ? "" : " (" + words.where + ")"),
+                    .since = world_.clock.now() - (now - since),
+                    .has_raised = true};
+    pages_.note_hang(worker, hang);
+    act(follower_.on_hang(worker, hang, world_.clock.now()));
+  }
 }
 
 /// Suspicions and stragglers: whoever sees all pods may make more of them.

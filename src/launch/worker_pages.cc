@@ -42,8 +42,55 @@ void WorkerPages::add(WorkerId worker, int rank, std::string path) {
     return world_.log.warning("launch.page", {{"path", path}, {"message", fits.message()}});
   }
   pages_.erase(worker);
-  pages_.emplace(worker, Page{std::move(path), std::move(mapped).value(), PageReader(),
-                              Progress(world_.clock.elapsed().ns())});
+  const auto page =
+      pages_.emplace(worker, Page{std::move(path), std::move(mapped).value(), PageReader(),
+                                  Progress(world_.clock.elapsed().ns())});
+  if (save_ && save_->generation == worker.generation) ask_to_save(page.first->second);
+}
+
+void WorkerPages::ask_to_save(int64_t generation, base::Instant by, bool may_agree) {
+  if (save_ && save_->generation == generation && save_->by == by &&
+      save_->may_agree == may_agree) {
+    return;
+  }
+  // Who may agree must not meet one who has not been asked.
+  for (const bool step : {false, true}) {
+    if (step && !may_agree) break;
+    save_ = SaveRequest{generation, by, step};
+    for (const auto& [worker, page] : pages_) {
+      if (worker.generation == generation) ask_to_save(page);
+    }
+  }
+}
+
+void WorkerPages::ask_to_save(const Page& page) const {
+  const auto file = world_.files.open(page.path, world::OpenMode::ReadWrite);
+  base::Status written = file.status();
+  if (written.ok()) written = file.value()->write_at(kPageAsks, save_request(save_->by));
+  if (written.ok() && save_->may_agree)
+    written = file.value()->write_at(kPageMayAgree, may_agree());
+  if (!written.ok()) {
+    world_.log.error("launch.page", {{"path", page.path}, {"message", written.message()}});
+  }
+}
+
+std::optional<base::Instant> WorkerPages::asked_to_save(int64_t generation) const {
+  for (const auto& [worker, page] : pages_) {
+    if (worker.generation != generation) continue;
+    if (const auto by = save_request_in(page.bytes->bytes())) return by;
+  }
+  return std::nullopt;
+}
+
+SaveAnswer WorkerPages::save_answer(int64_t generation) const {
+  SaveAnswer most;
+  for (const auto& [worker, page] : pages_) {
+    if (worker.generation != generation) continue;
+    const SaveAnswer answer = save_answer_in(page.bytes->bytes());
+    most.is_looking = most.is_looking || answer.is_looking;
+    most.saved_step = std::max(most.saved_step, answer.saved_step);
+  }
+  return most;
 }
 
 void WorkerPages::remove(WorkerId worker) {
@@ -97,9 +144,15 @@ int WorkerPages::writer(WorkerId worker) const {
   return page == pages_.end() ? 0 : writer_of(page->second.bytes->bytes());
 }
 
+Tick WorkerPages::tick(WorkerId worker) const {
+  const auto page = pages_.find(worker);
+  return page == pages_.end() ? Tick() : tick_in(page->second.bytes->bytes());
+}
+
 void WorkerPages::note_hang(WorkerId worker, const Hang& hang) {
   const base::Json json = base::Json::object({{"cause", hang.cause},
                                               {"detail", hang.detail},
+                                              {"raised", hang.has_raised},
                                               {"since", base::format_micro_time(hang.since)}});
   world_.files.replace(path_of(worker) + kHangSuffix, json.dump())
       .ignore("a successor would name the signal that ended it");
@@ -112,7 +165,7 @@ std::optional<Hang> WorkerPages::hang_of(WorkerId worker) const {
   if (!json.ok() || (*json)["cause"].as_string().empty()) return std::nullopt;
   const auto since = base::parse_time((*json)["since"].as_string());
   return Hang{(*json)["cause"].as_string(), (*json)["detail"].as_string(),
-              since.ok() ? *since : base::Instant()};
+              since.ok() ? *since : base::Instant(), (*json)["raised"].as_bool()};
 }
 
 bool WorkerPages::do_all_step(const std::vector<WorkerId>& workers) const {
@@ -127,6 +180,10 @@ void WorkerPages::complete(PodReport& report) {
   const auto instant = [&](int64_t at_ns) {
     return world_.clock.now() - base::Duration::nanoseconds(now_ns - at_ns);
   };
+  const SaveAnswer answer = save_answer(report.generation);
+  report.answers_saves = answer.is_looking;
+  report.saved_step = answer.saved_step;
+  if (save_ && save_->generation == report.generation) report.told_save_by = save_->by;
   const Progress* slowest = nullptr;
   for (WorkerReport& worker : report.workers) {
     const auto page = pages_.find({report.generation, worker.rank});

@@ -38,11 +38,19 @@ class WorkerPages {
   std::optional<LastWords> last_words(WorkerId worker);
   /// The process that writes its page; 0: none yet.
   int writer(WorkerId worker) const;
+  Tick tick(WorkerId worker) const;
   /// Remembers beside its page that it hangs, for a successor; and what was remembered.
   void note_hang(WorkerId worker, const Hang& hang);
   std::optional<Hang> hang_of(WorkerId worker) const;
   /// Whether each of these is in its first step, or beyond.
   bool do_all_step(const std::vector<WorkerId>& workers) const;
+  /// Asks all workers of this generation, those that are still to be made included, to save by
+  /// then. `may_agree`: every rank of the job has been asked.
+  void ask_to_save(int64_t generation, base::Instant by, bool may_agree);
+  /// What a page of this generation asks already, by us or a predecessor.
+  std::optional<base::Instant> asked_to_save(int64_t generation) const;
+  /// Of these, the answer that says most.
+  SaveAnswer save_answer(int64_t generation) const;
   /// Adds to the report of this generation what its pages say.
   void complete(decide::recovery::PodReport& report);
 
@@ -60,8 +68,16 @@ class WorkerPages {
   bool read(WorkerId worker, Page& page);
   std::string path_of(WorkerId worker) const;
 
+  struct SaveRequest {
+    int64_t generation = 0;
+    base::Instant by;
+    bool may_agree = false;
+  };
+  void ask_to_save(const Page& page) const;
+
   world::World& world_;
   std::string directory_;
+  std::optional<SaveRequest> save_;  ///< the last one
   OnBeat on_beat_;
   std::map<WorkerId, Page> pages_;
   std::vector<Beat> beats_;  ///< kept for its memory
