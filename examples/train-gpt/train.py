@@ -75,11 +75,16 @@ def parse_arguments(argv):
   parser.add_argument("--text", help="a directory of .py files (default: the standard library)")
   parser.add_argument("--checkpoint-dir", help="shared by all ranks; without it nothing is saved")
   parser.add_argument("--checkpoint-every", type=int, default=20, help="steps")
+  parser.add_argument("--ahead", action="store_true",
+                      help="compile for one pod less while training (with --microbatches)")
   parser.add_argument("--log-samples", type=pathlib.Path,
                       help="a directory: each rank writes there which samples it read at which step")
   arguments = parser.parse_args(argv)
   if arguments.microbatches < 0:
     parser.error("--microbatches must be at least 1, or 0 for one per rank")
+  if arguments.ahead and not (arguments.microbatches and arguments.checkpoint_dir):
+    parser.error("--ahead needs --microbatches, without which the run cannot go on with fewer ranks,"
+                 " and --checkpoint-dir")
   if arguments.steps < 1 or arguments.checkpoint_every < 1 or arguments.width % arguments.heads:
     parser.error("--steps and --checkpoint-every must be at least 1, --width a multiple of --heads")
   return arguments
@@ -208,7 +213,7 @@ def train(arguments, rank, world):
   state = [everywhere(array) for array in state]
   began = time.monotonic()
   run_step = pelton.jax.compiled(build_step(shape, mesh, microbatches), key=program_key(run),
-                                 directory=arguments.checkpoint_dir)
+                                 directory=arguments.checkpoint_dir, ahead=arguments.ahead)
   run_step.prepare(*state, *inputs(last + 1, position))
   say(f"rank {rank}: the step was {'loaded' if run_step.loaded else 'compiled'} in "
       f"{time.monotonic() - began:.1f} s")

@@ -18,11 +18,14 @@ import time
 import uuid
 import warnings
 
+from pelton import _jax_ahead, heartbeat
+
 TESTED = ((0, 10), (0, 12))  # from, and below
 _PARAMETERS = ("coordinator_address", "num_processes", "process_id", "local_device_ids",
                "initialization_timeout")
 _CONNECT_AGAIN_SECONDS = 0.005
 _AGREE_SECONDS = 300
+_AHEAD_SECONDS = 3600  # of low priority, so that its peers wait for it
 
 
 def check_version(distributed=None):
@@ -117,6 +120,10 @@ def install(distributed=None):
     given = bound.arguments
     if not _fill_in(given, os.environ):
       return initialize(self, *arguments, **named)
+    if _jax_ahead.is_ahead():  # a world of its own, whose process 0 runs its service
+      named = {"heartbeat_timeout_seconds", "initialization_timeout"} & set(signature.parameters)
+      given.update(dict.fromkeys(named, _AHEAD_SECONDS))
+      return initialize(*bound.args, **bound.kwargs)
     _wait_until_it_listens(given["coordinator_address"], given.get("initialization_timeout", 300))
     module = distributed._jax
     distributed._jax = _WithoutService(module)
@@ -131,14 +138,14 @@ def install(distributed=None):
 
 def _leave_after_exceptions(distributed):
   """At exit JAX waits until all ranks have come to theirs, for five minutes by default. Where an
-  uncaught exception ends this rank, its peers are in their collectives and wait for it."""
+  uncaught exception, or sys.exit() with a failure's code, ends this rank, its peers are in their collectives and wait for it."""
   shutdown = getattr(getattr(distributed, "State", None), "shutdown", None)
   if shutdown is None or getattr(shutdown, "by_pelton", False):
     return
 
   def shutdown_with_peers(self):
     client = getattr(self, "client", None)
-    if client is not None and hasattr(sys, "last_value"):
+    if client is not None and (hasattr(sys, "last_value") or heartbeat.is_dying()):
       ctypes.pythonapi.Py_IncRef(ctypes.py_object(client))  # its destructor would wait as well
       self.client = None
     shutdown(self)
@@ -180,25 +187,3 @@ def _wait_until_it_listens(address, timeout):
       time.sleep(_CONNECT_AGAIN_SECONDS)
   print(f"pelton: nothing listened at PELTON_COORDINATOR={address} for {timeout} s",
         file=sys.stderr)
-
-
-class WhenImported:
-  """A finder that installs the above once the script itself imports jax."""
-
-  MODULE = "jax._src.distributed"
-
-  def find_spec(self, name, path=None, target=None):
-    if name != self.MODULE:
-      return None
-    sys.meta_path.remove(self)
-    import importlib.util  # pylint: disable=import-outside-toplevel
-    spec = importlib.util.find_spec(name)
-    if spec is not None and spec.loader is not None:
-      execute = spec.loader.exec_module
-
-      def execute_and_install(module):
-        execute(module)
-        install(module)
-
-      spec.loader.exec_module = execute_and_install
-    return spec

@@ -13,13 +13,13 @@ import platform
 import sys
 import tempfile
 
-from pelton import heartbeat
+from pelton import _jax_ahead, heartbeat
 
 MAGIC = b"PELTON-PROGRAM-1\n"
 KEPT = 16  # programs of a rank; the least recently used go first
 
 
-def compiled(jitted, key=None, directory=None):
+def compiled(jitted, key=None, directory=None, ahead=False):
   """Returns a callable that does what `jitted` (the result of jax.jit) does.
 
   For arguments of new shapes its machine code is loaded if this rank has stored it before, else
@@ -28,21 +28,34 @@ def compiled(jitted, key=None, directory=None):
   that make it); JAX's version, the devices, the rank and the arguments' shapes are part of it
   anyway. Stored in `directory`, else in PELTON_MEMORY_DIR, else beside the heartbeat pages; where
   none of these is, nothing is stored.
+
+  With `ahead`, which is for one function of a script, the programs for the job with one pod less are
+  made while it trains: the same command runs beside each rank, at low priority, up to the first
+  call of this function. There PELTON_AHEAD is set and a Checkpointer does nothing; whatever else the
+  script writes before its first step has to look at that. It needs the memory of a second worker
+  meanwhile, is for ranks on CPUs, and finds its program where the function and its arguments follow
+  from the command line, the rank and the number of ranks.
   """
-  return Compiled(jitted, key, directory)
+  return Compiled(jitted, key, directory, ahead)
 
 
 class Compiled:
   """A jitted function with its stored programs. `loaded`: whether the last one was not compiled."""
 
-  def __init__(self, jitted, key, directory):
+  def __init__(self, jitted, key, directory, ahead=False):
     self._jitted, self._key = jitted, key
     self._directory = _directory(directory)
     self._programs = {}  # by the arguments' shapes
-    self._last = None
+    self._last = self._path = None
+    self._is_ahead = ahead and _jax_ahead.is_ahead()
+    self._calls_left = _jax_ahead.AFTER_CALLS if ahead else 0  # until others are made
     self.loaded = False
 
   def __call__(self, *arguments, **named):
+    if self._calls_left:
+      self._calls_left -= 1
+      if not self._calls_left and self._path is not None:
+        _jax_ahead.start(self._path)
     if self._last is not None and len(self._programs) == 1:
       try:
         return self._last(*arguments, **named)
@@ -57,6 +70,8 @@ class Compiled:
     if shapes not in self._programs:
       with heartbeat.phase("compile"):
         self._programs[shapes] = self._load_or_compile(shapes, arguments, named)
+      if self._is_ahead:
+        _jax_ahead.leave(self._path)
     self._last = self._programs[shapes]
     return self._last
 
@@ -68,7 +83,7 @@ class Compiled:
     if self._directory is None:
       return lowered.compile()
     text = lowered.as_text() if self._key is None else self._key
-    path = self._directory / _name(text, shapes)
+    path = self._path = self._directory / _name(text, shapes)
     program = _load(path)
     if program is not None:
       self.loaded = True
@@ -81,6 +96,8 @@ class Compiled:
 def _directory(given):
   if given is not None:
     return pathlib.Path(given)
+  if _jax_ahead.is_ahead():
+    return pathlib.Path(os.environ["PELTON_AHEAD"]).parent
   if os.environ.get("PELTON_MEMORY_DIR"):
     return pathlib.Path(os.environ["PELTON_MEMORY_DIR"], "programs")
   if os.environ.get("PELTON_HEARTBEAT"):

@@ -14,8 +14,8 @@ import os
 # worker: what importing it does is not known.
 FRAMEWORKS = frozenset({
     "accelerate", "chex", "diffusers", "einops", "equinox", "flax", "grain", "haiku", "jax",
-    "jaxlib", "lightning", "ml_dtypes", "numpy", "optax", "orbax", "pandas", "peft", "pyarrow",
-    "pytorch_lightning", "safetensors", "scipy", "tokenizers", "torch", "torchaudio",
+    "jaxlib", "lightning", "ml_dtypes", "numpy", "optax", "orbax", "pandas", "peft", "pelton",
+    "pyarrow", "pytorch_lightning", "safetensors", "scipy", "tokenizers", "torch", "torchaudio",
     "torchvision", "transformers",
 })
 

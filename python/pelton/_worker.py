@@ -50,8 +50,18 @@ def difference(parent, wanted):
   return None
 
 
+_given = None  # the environment of a worker that was forked
+
+
+def given_environment():
+  """Returns the environment that this worker was started with, parked or not."""
+  return dict(_given) if _given is not None else started_environment()
+
+
 def replace_environment(wanted, parent, now):
   """Makes `wanted` the environment, with what the imports changed (`parent` → `now`) on top."""
+  global _given
+  _given = dict(wanted)
   changed = {name: value for name, value in now.items()
              if parent.get(name) != value and wanted.get(name) == parent.get(name)}
   os.environ.clear()
@@ -148,7 +158,8 @@ def run(argv, module):
       runpy._run_module_as_main("__main__", False)  # pylint: disable=protected-access
     else:
       exec(_code_of(argv[0], main), main.__dict__)  # pylint: disable=exec-used
-  except SystemExit:
+  except SystemExit as error:
+    heartbeat.report_exit(error.code)
     raise
   except BaseException as error:
     _show_without_our_frames(error)

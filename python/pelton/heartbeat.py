@@ -7,7 +7,8 @@ A beat costs less than two microseconds (`./dev bench heartbeat`) and calls noth
 
 The layout, little endian: a header of 64 bytes (magic, version, capacity, generation, rank, pid,
 number of records ever written), then `capacity` records of 32 bytes: index + 1, CLOCK_MONOTONIC in
-nanoseconds, step or -1, phase. A record is filled before the header counts it.
+nanoseconds, step or -1, phase. A record is filled before the header counts it. Then, where the page
+is long enough, what _ticks.py says.
 """
 
 import json
@@ -19,16 +20,22 @@ import threading
 import time
 import traceback
 
+from pelton import _ticks
+
 PHASES = {"none": 0, "start": 1, "compile": 2, "step": 3, "eval": 4, "save": 5, "restore": 6,
-          "collective": 7, "data": 8, "done": 9}
+          "collective": 7, "data": 8, "done": 9, "exit": 10}
 
 _HEADER = struct.Struct("<8sIIqiiQ")  # magic, version, capacity, generation, rank, pid, written
 _HEADER_BYTES, _RECORD_BYTES = 64, 32
 _MAGIC, _VERSION = b"PLTNBEAT", 1
 _STEP = PHASES["step"]
+_BY, _MAY_AGREE, _ANSWER = 5, 6, 7  # words of the header
 
 _write = None  # the function that appends a record; None: this process has no page
+_words = None  # the page as words of 64 bits; None as _write
+_answered = 0  # the deadline whose save is done
 _last = None  # returns the phase and step of the last record; None as _write
+_is_dying = False  # of an exception that nobody caught
 _looked = False  # whether PELTON_HEARTBEAT has been looked at
 _lock = threading.Lock()
 
@@ -70,6 +77,36 @@ class phase:  # pylint: disable=invalid-name  (used as a function: `with pelton.
       _write(*self._before)
 
 
+def save_requested():
+  """Whether a node of the job is to go soon, or this run is to end: save now, and then call saved().
+
+  Ask at each step; it costs nothing. Ranks may hear of it one step apart.
+  """
+  return save_request()[0] != 0
+
+
+def saved(number):
+  """Says that the state of step `number` is safe on storage that outlives this node, in whole.
+
+  By one rank: what was waited for goes on, so all others must have saved theirs.
+  """
+  global _answered
+  if _words is not None:
+    _answered = _words[_BY]
+    _words[_ANSWER] = number + 2
+
+
+def save_request():
+  """Returns when the save has to be done by, in ms since 1970 (0: none is asked for, or it is
+  done), and whether all ranks have been asked. The first call says that somebody here looks."""
+  if _words is None and (_looked or not attach()):
+    return 0, False
+  if not _words[_ANSWER]:
+    _words[_ANSWER] = 1
+  by = _words[_BY]
+  return (0, False) if by == _answered else (by, _words[_MAY_AGREE] == 1)
+
+
 def _number(name):
   number = PHASES.get(name)
   if number is None:
@@ -83,7 +120,7 @@ def attach():
   A page belongs to one process: a child of a worker that inherited the variable gets none. What is
   wrong with a page is said once on stderr; training goes on without it.
   """
-  global _write, _last, _looked
+  global _write, _words, _last, _looked
   with _lock:
     if _looked:
       return _write is not None
@@ -94,7 +131,12 @@ def attach():
       with open(path, "r+b") as file:
         page = mmap.mmap(file.fileno(), 0)
       capacity, written = _take(page)
-      _write, _last = _writer(page, capacity, written)
+      words = memoryview(page).cast("q")
+      _write, _last = _writer(words, capacity, written)
+      _words = words
+      ticks = (_HEADER_BYTES + _RECORD_BYTES * capacity) // 8
+      if len(words) >= ticks + _ticks.WORDS:
+        _ticks.start(words, ticks)
       return True
     except _OtherOwner:
       return False
@@ -129,9 +171,9 @@ def _take(page):
   return capacity, written
 
 
-def _writer(page, capacity, written):
+def _writer(words, capacity, written):
   # Words are stored whole; struct.pack_into would clear them first, and a reader would see that.
-  words, clock, lock = memoryview(page).cast("q"), time.monotonic_ns, _lock
+  clock, lock = time.monotonic_ns, _lock
   last = (0, -1)
 
   def write(number, at_step):
@@ -150,15 +192,16 @@ def _writer(page, capacity, written):
 
 def _forget():
   """In a child: the page is its parent's."""
-  global _write, _last, _looked, _lock
-  _write, _last, _looked, _lock = None, None, True, threading.Lock()
+  global _write, _words, _last, _looked, _lock
+  _write, _words, _last, _looked, _lock = None, None, None, True, threading.Lock()
 
 
 os.register_at_fork(after_in_child=_forget)
 
 
 def report_exception(kind, value, trace, thread=None):
-  """Writes beside the page what this process is about to die of. Never raises."""
+  """Writes beside the page what this process is about to die of, or only one thread. Never raises."""
+  global _is_dying
   path = os.environ.get("PELTON_HEARTBEAT")
   if not path or not _may_report(path):
     return
@@ -172,8 +215,39 @@ def report_exception(kind, value, trace, thread=None):
     with open(unfinished, "w", encoding="utf-8") as file:
       file.write(line + "\n")
     os.rename(unfinished, path + ".exception")
+    if not thread:
+      _is_dying = True
+      if _write is not None or attach():
+        _write(PHASES["exit"], _last()[1])
   except Exception:  # pylint: disable=broad-except  (the exception itself must still be printed)
     pass
+
+
+def report_exit(code):
+  """The same for sys.exit(code), of which nothing is printed, where the code says failure."""
+  if code not in (None, 0):
+    report_exception(SystemExit, f"sys.exit({code!r})", None)
+
+
+def is_dying():
+  """Whether an exception that nobody caught is about to end this process."""
+  return _is_dying
+
+
+class _Exit(SystemExit):
+  """What sys.exit() raises: where nobody catches it, no frame is left when it is forgotten."""
+
+  def __del__(self):
+    if sys._getframe().f_back is None:  # pylint: disable=protected-access
+      report_exit(self.code)
+
+
+_Exit.__name__ = _Exit.__qualname__ = "SystemExit"
+
+
+def _exit(status=None, /):
+  is_main = threading.current_thread() is threading.main_thread()
+  raise (_Exit if is_main else SystemExit)(status)  # of another thread it ends that alone
 
 
 def _may_report(path):
@@ -203,3 +277,5 @@ def install_exception_hooks(main_thread=True):
   threading.excepthook = on_thread_exception
   if main_thread:
     sys.excepthook = on_exception
+    _exit.__doc__ = sys.exit.__doc__
+    sys.exit = _exit

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parked parent: imports a script's frameworks once, and forks its workers from then on.
 
-    PYTHON [flags] -m pelton.park --socket PATH [--import MODULE]... -- SCRIPT
-    PYTHON [flags] -m pelton.park --socket PATH [--import MODULE]... -- -m MODULE
+    PYTHON [flags] -m pelton.park --socket PATH [--spares N] [--import MODULE]... -- SCRIPT
+    PYTHON [flags] -m pelton.park --socket PATH [--spares N] [--import MODULE]... -- -m MODULE
 
 It runs no operator, starts no thread and no back-end, and never runs the script. It listens on the
 Unix socket PATH and speaks one JSON object per line; docs/adr/0013-training-that-survives.md says
@@ -13,6 +13,9 @@ who it speaks with.
                           "stdout": "", "stderr": ""}}
     ← {"id": 2, "coordinator": {"address": "0.0.0.0:29501", "processes": 4}}
     → {"id": 1, "pid": 123} or {"id": 1, "error": "..."}
+
+A fork of a process of this size takes tens of milliseconds, one rank after the other. So N children
+are forked ahead, when nobody asked for anything for a while, and wait for what they shall become.
 
 It ends when its last client has gone and its own parent has died. Exit code 3: it cannot park.
 """
@@ -35,6 +38,7 @@ from pelton import _scan, _worker
 
 PR_SET_PDEATHSIG = 1
 CANNOT_PARK = 3
+QUIET_MILLISECONDS = 200  # between two children that are forked ahead, and after the last request
 # Imported besides by every program before its first step, but only when they are used.
 ALSO = {"jax": ("jax.numpy", "jax._src.distributed", "jax.experimental.multihost_utils",
                 "jax.experimental.serialize_executable", "pelton.jax"),
@@ -69,6 +73,7 @@ def main(arguments):
 def parse_arguments(arguments):
   parser = argparse.ArgumentParser(prog="pelton.park", description=__doc__.split("\n", 1)[0])
   parser.add_argument("--socket", required=True, help="the Unix socket to listen on")
+  parser.add_argument("--spares", type=int, default=0, help="children to fork ahead")
   parser.add_argument("--import", action="append", default=[], dest="modules", metavar="MODULE",
                       help="import this too; may be repeated")
   parser.add_argument("script", nargs=argparse.REMAINDER, metavar="SCRIPT | -m MODULE")
@@ -168,6 +173,9 @@ class Parent:
     except OSError as error:
       raise CannotPark(f"--socket {options.socket}: {error.strerror or error}") from error
     self.clients = {}  # descriptor → (socket, bytes that are no whole line yet)
+    self.spares = []  # sockets of children that wait for an order
+    self.ordered = {}  # descriptor → (socket of a child that has one, client, id of its request)
+    self.wanted = options.spares + ("jax" in sys.modules if options.spares else 0)  # a coordinator
     self.ready = {"modules": modules, "seconds": round(time.monotonic() - began, 3),
                   "pid": os.getpid()}
 
@@ -178,7 +186,12 @@ class Parent:
     if self.above_alive is not None:
       poll.register(self.above_alive, select.POLLIN)
     while self.clients or self.above_alive is not None:
-      for descriptor, _ in poll.poll():
+      events = poll.poll(QUIET_MILLISECONDS if len(self.spares) < self.wanted else None)
+      if not events:
+        program = self.add_spare()
+        if program is not None:
+          return program
+      for descriptor, _ in events:
         if descriptor == self.listener.fileno():
           client, _ = self.listener.accept()
           self.clients[client.fileno()] = (client, bytearray())
@@ -188,6 +201,9 @@ class Parent:
           poll.unregister(descriptor)
           os.close(descriptor)
           self.above_alive = None
+        elif descriptor in self.ordered:
+          poll.unregister(descriptor)
+          self.hear(descriptor)
         else:
           program = self.read(descriptor, poll)
           if program is not None:
@@ -210,25 +226,48 @@ class Parent:
     while b"\n" in pending:
       line, _, rest = bytes(pending).partition(b"\n")
       pending[:] = rest
-      program = self.answer(client, line)
+      program = self.answer(client, line, poll)
       if program is not None:
         return program
     return None
 
-  def answer(self, client, line):
+  def answer(self, client, line, poll):
+    """Gives a child the order; what comes of it, hear() tells the client."""
     identity = None
     try:
       request = json.loads(line)
       identity = request.get("id")
-      prepare = self.prepare(request)
-      pid, program = self.fork(prepare)
+      self.prepare(request)
+      while True:
+        program = None if self.spares else self.add_spare()
+        if program is not None:
+          return program
+        child = self.spares.pop(0)
+        try:
+          child.sendall(line + b"\n")
+          break
+        except OSError:  # somebody has killed it
+          child.close()
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
       what = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error)
       self.tell(client, {"id": identity, "error": what})
       return None
-    if program is None:
-      self.tell(client, {"id": identity, "pid": pid})
-    return program
+    self.ordered[child.fileno()] = (child, client, identity)
+    poll.register(child, select.POLLIN)
+    return None
+
+  def hear(self, descriptor):
+    """Tells the client what has become of its order."""
+    child, client, identity = self.ordered.pop(descriptor)
+    with child, child.makefile("rb") as file:
+      try:
+        pid, _, error = file.read().decode().partition(" ")
+      except OSError:
+        pid = error = ""
+    if error or not pid:
+      self.tell(client, {"id": identity, "error": error or "the child died before it was ready"})
+    else:
+      self.tell(client, {"id": identity, "pid": int(pid)})
 
   @staticmethod
   def tell(client, message):
@@ -283,50 +322,44 @@ class Parent:
 
     return stay
 
-  def fork(self, prepare):
-    """Forks twice. Returns (pid, None), and in the grandchild (0, what it has to run).
-
-    Raises OSError, also with what `prepare` raised in the grandchild.
-    """
+  def add_spare(self):
+    """Forks twice, so that the child is the nearest subreaper's. Returns None, and in the child what
+    it has to run, once it knows. Raises OSError."""
     sys.stdout.flush()
     sys.stderr.flush()
-    told, tell = os.pipe()
-    going, go = os.pipe()
+    ours, theirs = socket.socketpair()
     child = os.fork()
     if child == 0:
       if os.fork() != 0:
         os._exit(0)
-      os.close(told)
-      os.close(go)
-      return 0, self.start(prepare, tell, going)
-    os.close(tell)
-    os.close(going)
-    os.waitpid(child, 0)  # from now on the grandchild is the nearest subreaper's
-    os.close(go)
-    with os.fdopen(told, "rb") as file:
-      answer = file.read().decode()
-    pid, _, error = answer.partition(" ")
-    if error or not pid:
-      raise OSError(error or "the child died before it was ready")
-    return int(pid), None
+      ours.close()
+      return self.become_ordered(theirs)
+    theirs.close()
+    os.waitpid(child, 0)
+    self.spares.append(ours)
+    return None
 
-  def start(self, prepare, tell, going):
-    """In the grandchild: prepares, says so, and returns what to run."""
+  def become_ordered(self, orders):
+    """In the child: waits for its order, prepares for it, says so, and returns what to run."""
     try:
-      self.listener.close()
-      for client, _ in self.clients.values():
-        client.close()
+      for kept in (self.listener, *(client for client, _ in self.clients.values()), *self.spares,
+                   *(child for child, _, _ in self.ordered.values())):
+        kept.close()
       if self.above_alive is not None:
         os.close(self.above_alive)
-      os.read(going, 1)
-      os.close(going)
+      pending = bytearray()
+      while not pending.endswith(b"\n"):
+        data = orders.recv(1 << 16)
+        if not data:
+          os._exit(0)  # nobody needs it
+        pending += data
       self.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # as every worker of `pelton run`
-      program = prepare()
+      program = self.prepare(json.loads(pending))()
     except BaseException as error:  # pylint: disable=broad-except
-      os.write(tell, f"{os.getpid()} {type(error).__name__}: {error}".encode())
+      orders.sendall(f"{os.getpid()} {type(error).__name__}: {error}".encode())
       os._exit(1)
-    os.write(tell, str(os.getpid()).encode())
-    os.close(tell)
+    orders.sendall(str(os.getpid()).encode())
+    orders.close()
     return program
 
 

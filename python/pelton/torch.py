@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a PyTorch program needs to be seen, to be freed from a dead peer, and to resume in the same
-bits. A worker that a parked parent forked gets the first two by itself, its script unmodified.
+bits. A worker of `pelton run` gets the first two by itself, its script unmodified.
 
     pelton.torch.warm_up(ddp, batch)       # after loading, before the first step
     pelton.torch.abort_collectives()       # from another thread: whoever waits gets a RuntimeError
@@ -116,10 +116,12 @@ def _sum(output):
 def attempt():
   """Returns what a Checkpointer has to be told, beyond the environment, for all ranks to be of one
   attempt: run, generation, rank and world size, as rank 0 says. Every rank of the default process
-  group has to call it; without one, or where a controller named the attempt, there is nothing.
+  group has to call it; without one, or where `pelton run` names the attempt, there is nothing.
   """
-  dist = torch.distributed
-  if os.environ.get("PELTON_JOB_UID") or not dist.is_available() or not dist.is_initialized():
+  dist, env = torch.distributed, os.environ
+  is_named = env.get("PELTON_JOB_UID") or (
+      env.get("PELTON_GENERATION") and env.get("TORCHELASTIC_RUN_ID", "none") != "none")
+  if is_named or not dist.is_available() or not dist.is_initialized():
     return {}
   agreed = [uuid.uuid4().hex]
   dist.broadcast_object_list(agreed, src=0)

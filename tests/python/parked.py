@@ -26,14 +26,14 @@ class Parked:
   """One parked parent and the workers that came from it. Use it in `with`."""
 
   def __init__(self, script, *, env, python=sys.executable, flags=(), imports=(), module=False,
-               cwd=None):
+               cwd=None, spares=0):
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     self.directory = tempfile.TemporaryDirectory()
     self.errors = open(os.path.join(self.directory.name, "stderr"), "w+b")
     path = os.path.join(self.directory.name, "socket")
     extra = [word for name in imports for word in ("--import", name)]
     self.process = subprocess.Popen(
-        [python, *flags, "-m", "pelton.park", "--socket", path, *extra, "--",
+        [python, *flags, "-m", "pelton.park", "--socket", path, f"--spares={spares}", *extra, "--",
          *(["-m"] if module else []), str(script)],
         env=env, cwd=cwd, stdin=subprocess.DEVNULL, stderr=self.errors)
     self.workers = set()

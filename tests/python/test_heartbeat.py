@@ -16,12 +16,12 @@ from parked import PACKAGE, Parked
 
 CAPACITY = 256
 NAMES = {0: "none", 1: "start", 2: "compile", 3: "step", 4: "eval", 5: "save", 6: "restore",
-         7: "collective", 8: "data", 9: "done"}
+         7: "collective", 8: "data", 9: "done", 10: "exit"}
 
 
 def make_page(path, capacity=CAPACITY, pid=0, written=0, magic=b"PLTNBEAT", version=1):
   header = magic + struct.pack("<IIqiiQ", version, capacity, 5, 2, pid, written)
-  pathlib.Path(path).write_bytes(header.ljust(64, b"\0") + bytes(32 * CAPACITY))
+  pathlib.Path(path).write_bytes(header.ljust(64, b"\0") + bytes(32 * CAPACITY + 16))
 
 
 class Page:
@@ -91,6 +91,89 @@ class Heartbeats(unittest.TestCase):
     page = Page(self.page)
     self.assertEqual(page.written, CAPACITY * 3 + 3)
     self.assertEqual([page.record(CAPACITY * 3 - 2 + k)[1] for k in range(5)], list(range(5)))
+
+  def ticks(self):
+    """Returns (when another thread last had the interpreter's lock, whether garbage is collected)."""
+    return struct.unpack_from("<qq", self.page.read_bytes(), 64 + 32 * CAPACITY)
+
+  def test_that_ticks_stop_only_while_c_keeps_the_interpreters_lock(self):
+    script = self.here / "script.py"
+    script.write_text(textwrap.dedent("""
+        import gc, os, re, sys, threading, time, pelton
+        pelton.step(1)
+        assert threading.active_count() == 1 and len(os.listdir("/proc/self/task")) == 2
+        exec(sys.argv[1])
+        """))
+    for what, does_tick in {"time.sleep(60)": True, "while True: pass": True,
+                            "threading.Event().wait()": True,
+                            "re.match('(a+)+$', 'a' * 60 + 'b')": False}.items():
+      with self.subTest(what):
+        make_page(self.page)
+        with subprocess.Popen([sys.executable, script, what], env=self.env) as worker:
+          try:
+            self.assertEqual(self.goes_on_ticking(), does_tick)
+          finally:
+            worker.kill()
+
+  def goes_on_ticking(self):
+    end = time.monotonic() + 60
+    while not self.ticks()[0]:
+      self.assertLess(time.monotonic(), end)
+      time.sleep(0.01)
+    time.sleep(1)  # by then it does what it is told
+    first, end = self.ticks()[0], time.monotonic() + 2
+    while self.ticks()[0] == first:
+      if time.monotonic() > end:
+        return False
+      time.sleep(0.01)
+    return True
+
+  def test_that_ticks_end_with_the_script_and_are_none_of_its_childrens(self):
+    done = self.run_script("""
+        import gc, os, signal, sys, threading, time, pelton
+        callbacks = list(gc.callbacks)
+        pelton.step(1)
+        while True:  # signals are left to the main thread, whatever it does with them
+          tasks = [int(task) for task in os.listdir("/proc/self/task")]
+          masks = [line.split()[1] for task in tasks if task != os.getpid()
+                   for line in open(f"/proc/self/task/{task}/status") if line.startswith("SigBlk")]
+          if masks:
+            break
+        assert all(int(mask, 16) & 1 << signal.SIGTERM - 1 for mask in masks), masks
+        assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        if os.fork() == 0:
+          assert len(os.listdir("/proc/self/task")) == 1 and gc.callbacks == callbacks
+          gc.collect()
+          sys.exit(0)
+        assert os.wait()[1] == 0
+        class Late:
+          def __del__(self, sleep=time.sleep, page=os.environ["PELTON_HEARTBEAT"], open=open):
+            sleep(0.6)
+            with open(page, "rb") as file:
+              print(file.read()[-16:] == bytes(16))
+        late = Late()
+        sys.modules["kept until the very end"] = late
+        """)
+    self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "True\n", ""))
+    self.assertEqual(self.ticks(), (0, 0))
+
+  def test_that_a_collection_of_all_garbage_is_said(self):
+    done = self.run_script("""
+        import gc, os, pelton
+        pelton.step(1)
+        def said():
+          with open(os.environ["PELTON_HEARTBEAT"], "rb") as file:
+            return file.read()[-8]
+        gc.callbacks.append(lambda phase, info: print(phase, info["generation"], said()))
+        gc.collect(1)
+        gc.collect()
+        """)
+    self.assertEqual(done.stdout.split("\n")[:4], ["start 1 0", "stop 1 0", "start 2 1", "stop 2 0"])
+
+  def test_that_an_older_page_without_ticks_is_written(self):
+    self.page.write_bytes(self.page.read_bytes()[:-16])
+    self.run_script("import os, pelton\npelton.step(1)\nassert len(os.listdir('/proc/self/task')) == 1")
+    self.assertEqual(Page(self.page).phases(), [("step", 1)])
 
   def test_that_a_reader_never_sees_a_count_without_its_record(self):
     script = self.here / "script.py"
@@ -181,9 +264,50 @@ class Heartbeats(unittest.TestCase):
     self.assertIn("in work (thread loader)", self.exception()["where"])
 
   def test_that_an_exit_is_not_an_exception(self):
-    for text in ("import sys; sys.exit(3)", "raise KeyboardInterrupt", "pass"):
-      self.run_script(text)
+    caught = "import sys\ntry: sys.exit(3)\nexcept SystemExit as e: print(type(e).__name__, e.code)\n"
+    thread = "import sys, threading as t\nx = t.Thread(target=sys.exit, args=(3,)); x.start(); x.join()"
+    for text in ("import sys; sys.exit(0)", "raise KeyboardInterrupt", caught, thread, "pass"):
+      done = self.run_script(text)
       self.assertFalse(os.path.exists(f"{self.page}.exception"), text)
+      self.assertEqual(Page(self.page).phases(), [], text)
+      self.assertEqual(done.stdout, "SystemExit 3\n" if text == caught else "")
+
+  def test_that_an_exit_with_the_code_of_a_failure_is_one(self):
+    for code, returned in (("3", 3), ("'no data'", 1)):
+      done = self.run_script(f"import pelton, sys\npelton.step(5)\ndef f(): sys.exit({code})\nf()")
+      self.assertEqual(done.returncode, returned)
+      self.assertEqual(self.exception()["type"], "SystemExit")
+      self.assertEqual(self.exception()["message"], f"sys.exit({code})")
+    self.assertEqual(Page(self.page).phases()[-1], ("exit", 5))
+    script = self.here / "script.py"
+    pathlib.Path(f"{self.page}.exception").unlink()
+    make_page(self.page)
+    env = {key: value for key, value in self.env.items() if key != "PELTON_HEARTBEAT"}
+    with Parked(script, env=env) as parent:
+      self.assertEqual(parent.wait(parent.spawn([script], env=self.env)), 1)
+    self.assertEqual(self.exception()["type"], "SystemExit")
+
+  def words(self, first, *values):
+    with open(self.page, "r+b") as file:
+      os.pwrite(file.fileno(), struct.pack(f"<{len(values)}q", *values), first * 8)
+
+  def test_that_a_save_is_asked_for_until_it_is_said_to_be_done(self):
+    text = """
+        import pelton
+        from pelton import heartbeat
+        print(pelton.save_requested(), heartbeat.save_request())
+        pelton.saved(7)
+        print(pelton.save_requested())
+        """
+    self.assertEqual(self.run_script(text).stdout, "False (0, False)\nFalse\n")
+    make_page(self.page)
+    self.words(5, 1700000000123, 1)
+    self.assertEqual(self.run_script(text).stdout, "True (1700000000123, True)\nFalse\n")
+    self.assertEqual(struct.unpack_from("<q", self.page.read_bytes(), 56)[0], 9)
+    make_page(self.page)
+    self.words(5, 1700000000123)
+    self.assertIn("(1700000000123, False)", self.run_script(text).stdout)
+    self.assertEqual(self.run_script(text, PELTON_HEARTBEAT="").stdout, "False (0, False)\nFalse\n")
 
   def test_that_a_parked_worker_beats_and_reports_on_its_own_page(self):
     script = self.here / "script.py"
@@ -193,7 +317,7 @@ class Heartbeats(unittest.TestCase):
     with Parked(script, env=env) as parent:
       pid = parent.spawn([script], env=self.env)
       self.assertEqual(parent.wait(pid), 1)
-    self.assertEqual(Page(self.page).phases(), [("start", -1), ("step", 3)])
+    self.assertEqual(Page(self.page).phases(), [("start", -1), ("step", 3), ("exit", 3)])
     self.assertEqual(Page(self.page).pid, pid)
     self.assertEqual(self.exception(), {"type": "ValueError", "message": "parked",
                                         "where": f"{script}:4 in <module>"})

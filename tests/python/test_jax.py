@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 import unittest
 
 from parked import PACKAGE, ROOT, Parked, Refused
@@ -22,6 +23,7 @@ sys.path.insert(0, PACKAGE)
 from pelton import _jax_distributed  # noqa: E402
 
 TRAIN = ROOT / "examples/train-gpt/train.py"
+GIVE_UP_SECONDS = 200
 TINY = ["--layers", "1", "--width", "32", "--heads", "2", "--context", "16",
         "--sequences-per-rank", "2", "--steps", "30", "--checkpoint-every", "10"]
 ENV = {**os.environ, "PYTHONPATH": PACKAGE, "PYTHONDONTWRITEBYTECODE": "1",
@@ -242,6 +244,124 @@ class CompiledPrograms(Ranks):
     self.assertEqual([row[1:] for row in damaged], [row[1:] for row in first])
     self.assertEqual(error.count("does not load: it is damaged"), 2)
     self.assertEqual(self.run_script("2", **memory)[0], again)
+
+
+class ProgramsAhead(Ranks):
+  """Pods of one rank each: what is there when one of three is lost."""
+  OWN = """
+      import jax, pelton.jax, time
+      import jax.numpy as jnp
+      from jax.sharding import Mesh, NamedSharding, PartitionSpec
+      jax.config.update("jax_cpu_collectives_implementation", "gloo")
+      jax.distributed.initialize()
+      sharding = NamedSharding(Mesh(jax.devices(), ("rank",)), PartitionSpec("rank"))
+      x = jax.make_array_from_process_local_data(sharding, jnp.ones(2))
+      f = pelton.jax.compiled(jax.jit(lambda x: x.sum()), ahead=True)
+      for step in range(1_000_000):
+        total = float(f(x))
+        if step in (0, 5):
+          print("loaded" if f.loaded else "compiled", total, flush=True)
+        time.sleep(0.01)
+      """
+
+  TRAIN = f"""
+      import sys, time, jax, pelton
+      sys.path.append({str(TRAIN.parent)!r})
+      import train
+      step = pelton.step
+      pelton.step = lambda number: time.sleep(0.3) or step(number)  # leaves this machine to others
+      sys.exit(train.main(sys.argv[1:]))
+      """
+
+  def env(self, rank, world, master, coordinator=None):
+    node = rank if world == 3 else rank + 1  # the first one is lost
+    return {**super().env(rank, world, master, coordinator), "LOCAL_RANK": "0",
+            "LOCAL_WORLD_SIZE": "1", "PELTON_MEMORY_DIR": str(self.here / f"node-{node}"),
+            "PELTON_HEARTBEAT": str(self.here / "nowhere")}
+
+  def compilers(self):
+    """Pids of the processes that exist only to compile for this test."""
+    found = []
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+      try:
+        if f"PELTON_AHEAD={self.here}".encode() in (process / "environ").read_bytes():
+          found.append(int(process.name))
+      except OSError:
+        pass
+    return found
+
+  def wait_until(self, condition, what, pids=()):
+    end = time.monotonic() + GIVE_UP_SECONDS
+    ended = [os.pidfd_open(pid) for pid in pids]
+    while not condition():
+      over = select.select(ended, [], [], 0.05)[0] or time.monotonic() > end
+      self.assertFalse(over, what + "".join(
+          path.read_text() for path in self.here.glob("out-*.err")))
+    for descriptor in ended:
+      os.close(descriptor)
+
+  def test_that_a_shrunk_job_loads_and_compiles_nothing(self):
+    script, checkpoints = self.write(self.TRAIN), self.here / "checkpoints"
+    parent = self.park(script)
+    argv = [script, *TINY, "--steps", "100000", "--checkpoint-every", "1", "--checkpoint-dir",
+            checkpoints, "--microbatches", "3", "--ahead"]
+    service, pids = self.start(parent, argv, 3)
+    self.wait_until(lambda: len(list(checkpoints.glob("*.ahead-0"))) == 2, "no programs",
+                    pids)
+    self.wait_until(lambda: not self.compilers(), "they do not end", pids)
+    parent.kill(*pids, service)
+    before = sorted(checkpoints.glob("*.bin"))
+    self.assertEqual(len(before), 3 + 2)
+
+    service, pids = self.start(parent, argv, 2)
+    self.wait_for(pids[0], 0, "step=")
+    for rank in range(2):  # three parts of a batch for two ranks: two on each, one of no weight
+      self.assertIn(f"rank {rank}: the step was loaded", self.text(rank))
+      self.assertRegex(self.text(rank), "(?m)^resume: step=[1-9]")
+    self.assertEqual(sorted(checkpoints.glob("*.bin")), before)
+    parent.kill(*pids, service)
+
+  def test_that_each_node_has_the_program_of_the_rank_that_it_moves_up_to(self):
+    script = self.write(self.OWN)
+    parent = self.park(script)
+    service, pids = self.start(parent, [script], 3)
+    self.wait_until(self.compilers, "nobody compiles ahead", pids)
+    parent.kill(*pids, service)
+    self.wait_until(lambda: not self.compilers(), "they outlive their workers")
+    service, pids = self.start(parent, [script], 3)
+    for shift in (0, 1):
+      self.wait_until(lambda: len(list(self.here.glob(f"node-*/programs/*.ahead-{shift}"))) == 2,
+                      f"no programs after {shift} pods", pids)
+    parent.kill(*pids, service)
+    service, pids = self.start(parent, [script], 2)
+    for rank, pid in enumerate(pids):
+      self.wait_for(pid, rank, "loaded 4.0\nloaded 4.0")
+    parent.kill(*pids, service)
+
+  def test_that_what_fails_costs_a_line(self):
+    script = self.write("import os\nif os.environ.get('PELTON_AHEAD') and os.environ['RANK'] == '0':\n"
+                        "  raise SystemExit('not me')\n" + textwrap.dedent(self.OWN))
+    parent = self.park(script)
+    service, pids = self.start(parent, [script], 3)
+    self.wait_until(lambda: "pelton: no programs ahead for 2 ranks: rank 0 ended with 1: not me\n"
+                    in self.text(0, ".err"), "no line", pids)
+    self.wait_until(lambda: "rank 1 ended with -9: another rank's has failed\n"
+                    in self.text(1, ".err"), "no line", pids)
+    self.wait_for(pids[0], 0, "compiled 6.0\ncompiled 6.0")
+    parent.kill(*pids, service)
+
+  def test_that_checkpoints_are_off_in_it(self):
+    checkpoints = self.here / "checkpoints"
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, numpy, pelton.checkpoint\n"
+         "with pelton.checkpoint.Checkpointer(sys.argv[1], run='r', generation=9) as c:\n"
+         "  state = {'a': numpy.ones(3)}; c.prepare(state)\n"
+         "  print(c.restore(state), c.save(1, state), c.wait(), c.newest())", checkpoints],
+        env={**ENV, "PELTON_AHEAD": str(self.here / "marker"),
+             "PELTON_MEMORY_DIR": str(self.here / "memory")},
+        capture_output=True, text=True, check=False)
+    self.assertEqual(done.stdout, "None False None None\n", done.stderr)
+    self.assertEqual(sorted(path.name for path in self.here.iterdir()), [])
 
 
 if __name__ == "__main__":

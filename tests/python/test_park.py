@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 import unittest
 import zipfile
 
@@ -319,6 +320,40 @@ class WhatCannotBeForkedIsRefused(Workshop):
     with self.assertRaisesRegex(Refused, "jax is not among the parked modules"):
       parent.coordinator("127.0.0.1:1", 1)
     self.assertEqual(self.parked(parent, [script])[:2], (0, b"fine\n"))
+
+  def test_that_children_are_forked_ahead_and_one_that_was_killed_is_not_missed(self):
+    others = self.children()  # of other tests
+    parent = self.park(spares=2)
+    others.add(parent.process.pid)
+    script = self.write("script.py", "import os; print(os.getpid())")
+    first = self.await_spares(2, others)
+    dead = first.pop(0)
+    os.kill(dead, signal.SIGKILL)
+    os.waitpid(dead, 0)
+    pids = [parent.spawn([script], env=ENV, stdout=self.here / "out") for _ in range(3)]
+    self.assertIn(first[0], pids)
+    self.assertEqual([parent.wait(pid) for pid in pids], [0] * 3)
+    self.assertEqual({int(line) for line in (self.here / "out").read_text().split()}, set(pids))
+    last = self.await_spares(2, others)
+    ends = [os.pidfd_open(pid) for pid in last]
+    parent.close()
+    for pid, end in zip(last, ends):  # nobody needs them any more
+      self.assertTrue(select.select([end], [], [], 30)[0])
+      os.close(end)
+      os.waitpid(pid, 0)
+
+  @staticmethod
+  def children():
+    return {int(pid) for pid in
+            pathlib.Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()}
+
+  def await_spares(self, count, others):
+    """Returns the pids of the children that were forked ahead, once there are so many."""
+    end = time.monotonic() + 30
+    while len(spares := sorted(self.children() - others)) != count:
+      self.assertLess(time.monotonic(), end, spares)
+      time.sleep(0.01)
+    return spares
 
   def test_that_a_module_which_starts_a_thread_is_not_parked(self):
     self.write("busy.py", "import threading\n"

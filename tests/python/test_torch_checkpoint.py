@@ -14,6 +14,7 @@ import tempfile
 import unittest
 from unittest import mock
 
+import numpy as np
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
@@ -24,7 +25,8 @@ from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "python"))
-from pelton.checkpoint import Refused  # noqa: E402  (found by the line above)
+from pelton.checkpoint import Checkpointer as Plain, Refused  # noqa: E402  (found by the line above)
+from pelton.checkpoint.ddp import Checkpointer  # noqa: E402
 from pelton.checkpoint.torch import StorageReader, StorageWriter  # noqa: E402
 
 GIVE_UP_SECONDS = 280
@@ -208,6 +210,56 @@ class OneProcess(unittest.TestCase):
     adapter._checkpointers.clear()
     with self.assertRaisesRegex(Refused, 'of job "one", and this is job "two"'):
       StorageWriter(self.here.parent / "other", job="two")
+
+
+class WhatEachRankHasWhole(unittest.TestCase):
+  """pelton.checkpoint.ddp; on several ranks, with kills, test_torch.py has it."""
+
+  def setUp(self):
+    temporary = tempfile.TemporaryDirectory()
+    self.addCleanup(temporary.cleanup)
+    self.here = pathlib.Path(temporary.name)
+
+  def open(self, **more):
+    checkpointer = Checkpointer(self.here / "kept", **more)
+    self.addCleanup(checkpointer.close)
+    return checkpointer
+
+  def test_everything_comes_back_in_place_and_exactly(self):
+    model, optimizer = trained("one", 3)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 2)
+    more = {"mean": torch.ones(3, dtype=torch.float8_e4m3fn), "none": torch.empty(0, 4), "of": (1, "é")}
+    state = {"model": model, "optimizer": optimizer, "schedule": schedule, "more": more}
+    first = self.open(every=3)
+    self.assertIsNone(first.newest())
+    self.assertIsNone(first.restore(state))
+    self.assertFalse(first.save(2, state))
+    self.assertTrue(first.save(3, state, extra={"position": 12}))
+    drawn = torch.rand(4)
+    first.wait()
+    with torch.device("meta"):
+      other, _ = made("one")
+    other.to_empty(device="cpu")
+    again = torch.optim.Adam(other.parameters(), lr=0.5)
+    loaded = {"model": other, "optimizer": again, "more": {},
+              "schedule": torch.optim.lr_scheduler.StepLR(again, 2)}
+    places = {name: tensor.data_ptr() for name, tensor in other.state_dict().items()}
+    second = self.open()
+    self.assertEqual((second.newest(), second.restore(loaded)), (3, 3))
+    self.assertEqual(second.extra, {"position": 12})
+    self.assertTrue(torch.equal(torch.rand(4), drawn), "the random state is another")
+    self.assertEqual({name: tensor.data_ptr() for name, tensor in other.state_dict().items()}, places)
+    for name in ("model", "optimizer", "schedule"):
+      self.assertEqual(repr(loaded[name].state_dict()), repr(state[name].state_dict()), name)
+    self.assertEqual(repr(loaded["more"]), repr(more))
+    self.assertEqual(list(second.load()), list(state))
+
+  def test_what_another_saved_is_refused(self):
+    with Plain(self.here / "kept") as other:
+      other.save(1, {"w": np.zeros(3)})
+      other.wait()
+    with self.assertRaisesRegex(ValueError, "step 1 was not saved by pelton.checkpoint.ddp"):
+      self.open().restore({"model": Model()})
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 
     pelton run --standalone --nproc-per-node 2 --max-restarts 9 -- python train.py --checkpoint-dir DIR
 
-The Trainer has its own checkpoints (parameters, moments, each rank's random state, the place in the
-data); pelton.transformers tells which of them are whole, and tells Pelton the steps.
+pelton.transformers tells Pelton the steps, and saves what the Trainer would: parameters, moments, its
+state with the place in the data, each rank's random states.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import torch
 from torch.utils.data import Dataset
 from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainerCallback, TrainingArguments
 
-from pelton.transformers import PeltonCallback, newest_checkpoint
+from pelton.transformers import PeltonCallback
 
 
 def parse_arguments():
@@ -67,11 +67,12 @@ def main():
   settings = TrainingArguments(
       output_dir=arguments.checkpoint_dir, max_steps=arguments.steps, seed=arguments.seed,
       per_device_train_batch_size=arguments.batch, learning_rate=1e-3, dataloader_num_workers=1,
-      save_steps=arguments.checkpoint_every, save_total_limit=3, logging_steps=1, report_to=[],
-      disable_tqdm=True, use_cpu=True, ddp_backend="gloo")
+      save_strategy="no", logging_steps=1, report_to=[], disable_tqdm=True, use_cpu=True,
+      ddp_backend="gloo")
+  checkpoints = PeltonCallback(arguments.checkpoint_dir, arguments.checkpoint_every, job="hf-trainer")
   trainer = Trainer(model, settings, train_dataset=Text(arguments.context),
-                    callbacks=[PeltonCallback(), Printed()])
-  trainer.train(resume_from_checkpoint=newest_checkpoint(arguments.checkpoint_dir))
+                    callbacks=[checkpoints, Printed()])
+  trainer.train(resume_from_checkpoint=checkpoints.resume(trainer))
   digest = hashlib.sha256()
   for parameter in model.parameters():
     digest.update(parameter.detach().numpy().tobytes())

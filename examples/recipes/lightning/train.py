@@ -18,7 +18,7 @@ from lightning.pytorch.plugins.environments import TorchElasticEnvironment
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from pelton.lightning import PeltonCallback, newest_checkpoint
+from pelton.lightning import PeltonCallback
 
 
 def parse_arguments():
@@ -113,14 +113,15 @@ def main():
   torch.set_num_threads(1)  # the ranks share this machine's cores
   torch.manual_seed(arguments.seed)
   model = Model(arguments)
+  checkpoints = PeltonCallback(arguments.checkpoint_dir, arguments.checkpoint_every,
+                               seed=arguments.seed, job="lightning")
   trainer = L.Trainer(
       accelerator="cpu", devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
       num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", "1")), strategy="ddp",
-      plugins=[TorchElasticEnvironment()], max_steps=arguments.steps, use_distributed_sampler=False,
-      logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-      callbacks=[PeltonCallback(arguments.checkpoint_dir, arguments.checkpoint_every,
-                                seed=arguments.seed), Printed()])
-  trainer.fit(model, ckpt_path=newest_checkpoint(arguments.checkpoint_dir))
+      plugins=[TorchElasticEnvironment(), checkpoints], max_steps=arguments.steps,
+      use_distributed_sampler=False, logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+      callbacks=[checkpoints, Printed()])
+  trainer.fit(model, ckpt_path=checkpoints.newest())
   digest = hashlib.sha256()
   for parameter in model.parameters():
     digest.update(parameter.detach().numpy().tobytes())

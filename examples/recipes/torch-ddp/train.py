@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trains a small transformer with DistributedDataParallel and goes on where it was stopped.
 
-An ordinary script: it runs under torchrun and under `pelton run` alike, and knows neither.
+It runs under torchrun (with the package on PYTHONPATH) and under `pelton run` alike.
 
-    torchrun --standalone --nproc-per-node 4 --max-restarts 9 train.py --checkpoint-dir /tmp/ddp
     pelton run --standalone --nproc-per-node 4 --max-restarts 9 -- python train.py --checkpoint-dir …
+    PYTHONPATH=$(pelton python-path) torchrun --standalone --nproc-per-node 4 --max-restarts 9 \
+      train.py --checkpoint-dir …
 
-A checkpoint holds parameters, Adam's moments, each rank's random state (dropout is on) and the
-position in the data. Rank 0 renames it into place at last; all ranks load the newest.
-With --bit-exact a resumed run ends in the same bits as one that was not disturbed (this alone
-imports the package `pelton`). Rank 0 prints a line per step: `step=17 loss=5.5129 ms=48`.
+A checkpoint holds parameters, Adam's moments, and each rank's random state (dropout is on); the
+position in the data follows from the step. Each rank saves its share; all load the newest whole one.
+With --bit-exact a resumed run ends in the same bits as one that was not disturbed. Rank 0 prints a
+line per step: `step=17 loss=5.5129 ms=48`.
 """
 
 import argparse
@@ -24,7 +25,8 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-KEPT = 2
+from pelton.checkpoint.ddp import Checkpointer
+from pelton.torch import warm_up
 
 
 def parse_arguments():
@@ -41,6 +43,7 @@ def parse_arguments():
                       help="at least this much state (parameters and moments), by a table of pairs")
   parser.add_argument("--checkpoint-dir", type=pathlib.Path, help="shared by all ranks")
   parser.add_argument("--checkpoint-every", type=int, default=20, help="steps")
+  parser.add_argument("--memory-every", type=int, help="steps, in memory; else as --checkpoint-every")
   parser.add_argument("--bit-exact", action="store_true")
   return parser.parse_args()
 
@@ -99,51 +102,28 @@ def loss_of(model, text):
   return nn.functional.cross_entropy(logits.flatten(0, 1), text[:, 1:].flatten())
 
 
-def save(directory, step, model, optimizer, rank):
-  directory.mkdir(parents=True, exist_ok=True)
-  torch.save(torch.get_rng_state(), directory / f"random-{step:08d}-{rank}.pt")
-  dist.barrier()  # it counts once step-N.pt is there, and then all of it is
-  if rank:
-    return
-  unfinished, path = directory / ".unfinished", directory / f"step-{step:08d}.pt"
-  with open(unfinished, "wb") as file:
-    torch.save({"step": step, "model": model.state_dict(),
-                "optimizer": optimizer.state_dict()}, file)
-    file.flush()
-    os.fsync(file.fileno())
-  os.rename(unfinished, path)
-  for old in sorted(directory.glob("step-*.pt"))[:-KEPT]:
-    old.unlink()
-    for random in directory.glob(f"random-{old.stem.removeprefix('step-')}-*.pt"):
-      random.unlink()
-
-
-def load_newest(directory, model, optimizer, rank):
-  """Returns the step of the checkpoint that was loaded, or 0."""
-  found = sorted(directory.glob("step-*.pt")) if directory else []
-  if not found:
-    return 0
-  saved = torch.load(found[-1], mmap=True)
-  model.load_state_dict(saved["model"])
-  optimizer.load_state_dict(saved["optimizer"])
-  torch.set_rng_state(torch.load(directory / f"random-{saved['step']:08d}-{rank}.pt"))
-  return saved["step"]
-
-
 def main():
   arguments = parse_arguments()
   torch.set_num_threads(1)  # the ranks share this machine's cores
   dist.init_process_group("gloo")
   rank, world = dist.get_rank(), dist.get_world_size()
+  checkpointer = None
+  if arguments.checkpoint_dir:
+    checkpointer = Checkpointer(arguments.checkpoint_dir, every=arguments.checkpoint_every,
+                                memory_every=arguments.memory_every, job="torch-ddp")
+  resumes = checkpointer is not None and checkpointer.newest() is not None
   torch.manual_seed(arguments.seed)
-  model = Transformer(arguments)
+  with torch.device("meta" if resumes else "cpu"):  # what is loaded need not be drawn
+    model = Transformer(arguments)
+  if resumes:
+    model.to_empty(device="cpu")
   optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
   torch.manual_seed(arguments.seed + 1 + rank)  # from here on dropout's, of each rank its own
-  ddp = DistributedDataParallel(model)
-  step = load_newest(arguments.checkpoint_dir, model, optimizer, rank)
+  state = {"model": model, "optimizer": optimizer}
+  step = checkpointer.restore(state) if resumes else 0
+  ddp = DistributedDataParallel(model, init_sync=not resumes)  # all have loaded the same
   text = Text(arguments.context)
   if arguments.bit_exact and step:
-    from pelton.torch import warm_up  # pylint: disable=import-outside-toplevel
     warm_up(ddp, torch.zeros(arguments.batch, arguments.context, dtype=torch.long))
   batches = iter(DataLoader(
       text, num_workers=arguments.data_workers, generator=torch.Generator(),
@@ -161,10 +141,11 @@ def main():
     if rank == 0:
       now = time.monotonic()
       print(f"step={step} loss={loss.item():.4f} ms={(now - began) * 1e3:.0f}", flush=True)
-    if arguments.checkpoint_dir and (step % arguments.checkpoint_every == 0 or
-                                     step == arguments.steps):
-      save(arguments.checkpoint_dir, step, model, optimizer, rank)
+    if checkpointer:
+      checkpointer.save(step, state)
     began = time.monotonic()
+  if checkpointer:
+    checkpointer.wait()
   digest = hashlib.sha256()
   for parameter in model.parameters():
     digest.update(parameter.detach().numpy().tobytes())

@@ -26,7 +26,7 @@ import os
 import time
 import uuid
 
-from . import _library, _trees
+from . import _library, _notice, _trees
 from ._library import Damaged, Error, Failed, Refused
 from ._trees import Slice
 
@@ -47,7 +47,8 @@ class Checkpointer:
     """Begins an attempt: whatever an earlier one still writes does not count any more.
 
     directory: the durable tier; None: memory alone, which ends with its node.
-    every: save() does nothing at other steps; "auto": by what saves cost and how often nodes fail, the
+    every: save() does nothing at other steps (call it at each: where a node is to go, one more is
+    saved before, the same at all ranks); "auto": by what saves cost and how often nodes fail, the
     same at all ranks, for both tiers (call save() at each step then). memory_every: steps at which it
     copies to memory, besides; default the same ones. keep: how many committed checkpoints stay.
     memory: a directory in memory that outlives the processes; default PELTON_MEMORY_DIR, "": none.
@@ -97,19 +98,26 @@ class Checkpointer:
         "oneNode": world_size == int(env.get("LOCAL_WORLD_SIZE", 1)), "job": job, "run": run,
         "generation": -1 if generation is None else int(generation), "writer": rank,
         "writers": world_size, "keep": keep})
+    self._notice = _notice.Notice(self._handle, world_size == 1) if self._is_durable else None
 
   def save(self, step, state, extra=None):
     """Copies this rank's part of the state, which may be changed at once after; returns whether it
     was due. In memory it counts from then on; it is written to the directory, and committed with the
     last rank's part, in the background.
 
-    extra: what JSON holds; this rank's own (RNG state, place in the data).
+    state: a tree, or a function that returns it, called where it is due. extra: what JSON holds; this
+    rank's own (RNG state, place in the data).
     Raises what went wrong with an earlier save, once; the state is saved no more then. Training can
     go on.
     """
+    if _library.is_off():
+      return False
     is_durable, is_due = self._due(step)
+    is_asked = self._notice is not None and self._notice.is_due(step)
+    if is_asked:
+      is_durable = is_due = True
     if is_due:
-      what, arrays = self._described(state)
+      what, arrays = self._described(state() if callable(state) else state)
       what.update(step=step, extra=json.dumps(extra), durable=is_durable and self._is_durable)
       try:
         _library.save(self._handle, what, [array.ctypes.data for array in arrays])
@@ -118,6 +126,8 @@ class Checkpointer:
           self._plan = _library.plan(self._handle, {"step": step, "nodes": self._nodes,
                                                     "stepSeconds": self._step_seconds})
           self._planned_at = step
+    if is_asked:
+      self._notice.finish()
     self._last_call = step, time.monotonic()
     return is_due
 

@@ -58,6 +58,7 @@ def _load():
       "open": [text, ctypes.POINTER(pointer)], "save": [pointer, text, pointer],
       "prepare": [pointer, text], "wait": [pointer],
       "plan": [pointer, text, ctypes.POINTER(text)],
+      "agree": [pointer, text, ctypes.POINTER(text)],
       "newest": [pointer, ctypes.POINTER(ctypes.c_int64)],
       "restore": [pointer, text, pointer, ctypes.POINTER(text)], "close": [pointer]}.items():
     function = getattr(library, "pelton_checkpoint_" + name)
@@ -69,7 +70,14 @@ def _load():
 _library = None
 
 
+def is_off():
+  """Whether this process only compiles (pelton.jax.compiled, ahead): it reads and writes nothing."""
+  return bool(os.environ.get("PELTON_AHEAD"))
+
+
 def _call(name, *arguments):
+  if is_off():
+    return _NONE
   code = getattr(_library, "pelton_checkpoint_" + name)(*arguments)
   if code not in (_OK, _NONE):
     raise _ERRORS.get(code, Failed)(_library.pelton_checkpoint_error().decode())
@@ -94,7 +102,7 @@ def _addresses(pointers):
 
 def open(options):
   global _library
-  _library = _library or _load()
+  _library = _library or (None if is_off() else _load())
   handle = ctypes.c_void_p()
   _call("open", _text(options), ctypes.byref(handle))
   return handle
@@ -110,6 +118,13 @@ def plan(handle, what):
   return json.loads(answer.value)
 
 
+def agree(handle, what):
+  """What all ranks say about it; None: nobody has said anything."""
+  answer = ctypes.c_char_p()
+  return None if _call("agree", handle, _text(what), ctypes.byref(answer)) == _NONE \
+      else answer.value.decode()
+
+
 def prepare(handle, what):
   _call("prepare", handle, _text(what))
 
@@ -119,7 +134,7 @@ def wait(handle):
 
 
 def newest(handle):
-  step = ctypes.c_int64()
+  step = ctypes.c_int64(-1)
   _call("newest", handle, ctypes.byref(step))
   return step.value
 
