@@ -73,7 +73,8 @@ Cluster::Cluster(const Spec& spec, uint64_t seed)
       training_checkers_(
           {.now = [this] { return sim_.now(); },
            .violate = [this](std::string what) { checkers_.violate(std::move(what)); },
-           .is_reachable = [this](const auto& node) { return is_reachable(node); }}),
+           .is_reachable = [this](const auto& node) { return is_reachable(node); },
+           .memory = [this] { return &trainers_.memory(); }}),
       trainers_(sim_.timers(), sim_.world().clock, training_checkers_, sim_.rng("trainers")),
       rng_(sim_.rng("cluster")) {
   outcome_.seed = seed;
@@ -161,6 +162,7 @@ void Cluster::finish_outcome() {
   if (checkers_.violations().empty()) training_checkers_.on_end();
   outcome_.generations = training_checkers_.generations();
   outcome_.steps = training_checkers_.steps();
+  outcome_.restored = training_checkers_.restored_from_memory();
   outcome_.relists = observer_->relists();
   outcome_.violations = checkers_.violations();
   outcome_.trace_hash = sim_.trace_hash();
@@ -268,9 +270,11 @@ std::unique_ptr<SimulatedPod> Cluster::make_pod(const Json& pod) {
   if (!training) return nullptr;
   const std::string& job = api::label_of(pod, "jobset.sigs.k8s.io/jobset-uid");
   base::Rng rng = base::Rng(sim_.seed()).fork(job);
+  base::Rng node = base::Rng(sim_.seed()).fork("bad " + pod.at("spec.nodeName").as_string());
+  const bool is_bad = node.chance(spec_.bad_spares);
   return std::make_unique<SimulatedPod>(sim_.timers(), sim_.world().clock, trainers_,
                                         TrainingJob{job, *training, training->steps.draw(rng)}, pod,
-                                        rng.fork(api::uid_of(pod)));
+                                        is_bad, rng.fork(api::uid_of(pod)));
 }
 
 bool Cluster::is_reachable(const std::string& name) {
@@ -350,6 +354,7 @@ void Cluster::kill_node() {
   node.process->kill();
   node.kubelet.reset();
   node.pods.clear();
+  trainers_.memory().lose(node_name(index));
   node.transport.reset();
   if (is_settling_) return;
   sim_.timers().after(spec_.node_deaths->downtime.draw(rng_), [this, index] { start_node(index); });

@@ -29,8 +29,8 @@ struct Outcome {
   int64_t completed = 0, failed = 0;  ///< JobSets
   int64_t node_deaths = 0, partitions = 0, server_crashes = 0, controller_crashes = 0;
   int64_t agent_crashes = 0, supervisor_crashes = 0;
-  int64_t generations = 0, steps = 0;  ///< of training jobs
-  int64_t relists = 0;                 ///< of the observer: its place in the history was gone
+  int64_t generations = 0, steps = 0, restored = 0;  ///< of training jobs; restored from memory
+  int64_t relists = 0;  ///< of the observer: its place in the history was gone
   std::vector<std::string> violations;
   std::vector<std::string> log_tail;  ///< of all processes, where something is wrong
 };

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 #include "api/object.h"
 
 namespace pelton::scenario {
@@ -122,6 +124,7 @@ std::map<std::string, std::string> SimulatedKubelet::running() const {
 
 void SimulatedKubelet::heartbeat() {
   heartbeat_timer_.start(kHeartbeat, [this] { heartbeat(); });
+  end_unknown_pods();
   client_.get({"Node", "", options_.node_name},
               [this](const base::Result<Json>& node) { report_node(node); });
   renew_lease();
@@ -223,6 +226,14 @@ bool SimulatedKubelet::adopt(const Json& pod) {
   }
   connect(uid);
   return true;
+}
+
+/// Whose objects went while no agent was here: nobody else tells that they did.
+void SimulatedKubelet::end_unknown_pods() {
+  if (!options_.pods || !cache_.is_synced("Pod")) return;
+  std::set<std::string> known;
+  for (const Json* pod : cache_.list("Pod")) known.insert(api::uid_of(*pod));
+  std::erase_if(*options_.pods, [&](const auto& pod) { return !known.contains(pod.first); });
 }
 
 void SimulatedKubelet::connect(const std::string& uid) {

@@ -62,6 +62,7 @@ class SimulatedKubelet {
   void on_pod(const base::Json& pod);
   void on_policy(const base::Json& policy);
   bool adopt(const base::Json& pod);
+  void end_unknown_pods();
   void connect(const std::string& uid);
   void tell(const std::string& uid);
   void report_workers(const std::string& uid, const decide::recovery::PodReport& report);

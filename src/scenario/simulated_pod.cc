@@ -9,6 +9,7 @@ namespace pelton::scenario {
 namespace {
 
 using base::Duration;
+using decide::recovery::Generation;
 using decide::recovery::PodReport;
 using decide::recovery::WorkerReport;
 using decide::recovery::WorkerState;
@@ -16,22 +17,27 @@ using launch::FollowerAction;
 using launch::WorkerId;
 
 constexpr Duration kPoll = Duration::milliseconds(500);
+/// So old may be what is said of the memory while nobody ends here (launch/supervisor.cc).
+constexpr Duration kHeldAge = Duration::seconds(2);
 constexpr Duration kGrace = Duration::seconds(1);
 /// A worker whose task state is T for so long is stopped: that is evidence, as the supervisor's
 /// sensor gives it.
 constexpr Duration kStopped = Duration::seconds(1);
+/// Mostly the parked parent forks; now and then it is not there, and a new interpreter imports.
+constexpr double kColdStarts = 0.2;
 constexpr int kSigKill = 9, kSigTerm = 15;
 
 }  // namespace
 
 SimulatedPod::SimulatedPod(world::Timers& timers, world::Clock& clock, Trainers& trainers,
-                           TrainingJob job, const base::Json& pod, base::Rng rng)
+                           TrainingJob job, const base::Json& pod, bool is_bad_spare, base::Rng rng)
     : timers_(timers),
       clock_(clock),
       trainers_(trainers),
       job_(std::move(job)),
       uid_(api::uid_of(pod)),
       node_(pod.at("spec.nodeName").as_string()),
+      is_bad_spare_(is_bad_spare),
       rng_(rng),
       restart_(timers),
       poll_(timers),
@@ -73,6 +79,7 @@ void SimulatedPod::kill_supervisor() {
 
 /// It asks init what there is, and reads the record of the newest generation.
 void SimulatedPod::start_supervisor() {
+  held_before_ = -1;
   follower_ = std::make_unique<launch::Follower>(
       launch::Follower::Settings{.pod_uid = uid_, .ranks = 1, .is_alone = false});
   for (const auto& [id, child] : children_) {
@@ -93,8 +100,11 @@ void SimulatedPod::act(const launch::FollowerActions& actions) {
         signal(action.worker, action.number);
         break;
       case FollowerAction::Kind::Forget:
-        children_.erase(action.worker);
+        forget(action.worker);
         break;
+      case FollowerAction::Kind::Check:
+      case FollowerAction::Kind::Save:
+        break;  // not asked for: it has no health check, and its workers do not save on SIGTERM
       case FollowerAction::Kind::Alarm:
         grace_.start(kGrace, [this] {
           act(follower_->on_grace_over(clock_.now()));
@@ -107,17 +117,28 @@ void SimulatedPod::act(const launch::FollowerActions& actions) {
   }
 }
 
+/// What is being forked cannot be taken back.
+void SimulatedPod::forget(WorkerId id) {
+  const Child& child = children_.at(id);
+  if (child.is_running || child.exit) children_.erase(id);
+}
+
 /// A fork; init goes on with it whatever becomes of the supervisor.
 void SimulatedPod::start_child(WorkerId id) {
+  if (first_generation_ == 0) first_generation_ = id.generation;
   Child& child = children_[id];
   child.timer = std::make_unique<world::Timer>(timers_);
-  const int world_size = known_->world_size();
-  child.timer->start(Duration::milliseconds(rng_.between(20, 80)), [this, id, world_size] {
+  const Generation generation = *follower_->generation();
+  const bool is_cold = rng_.chance(kColdStarts);
+  const Duration forking =
+      Duration::milliseconds(is_cold ? rng_.between(500, 4000) : rng_.between(20, 80));
+  child.timer->start(forking, [this, id, generation] {
     children_.at(id).is_running = true;
     trainers_.start(
-        job_, id, world_size, {uid_, node_},
+        job_, generation, id.rank, {uid_, node_},
         [this, id](world::ExitState how, std::optional<launch::LastWords> words,
                    const Trainers::Page& page) { on_child_exit(id, how, std::move(words), page); });
+    if (is_bad_spare_ && first_generation_ > 1) trainers_.fail_device(job_.uid, id, uid_);
     if (!follower_) return;
     act(follower_->on_started(id, clock_.now()));
     report();
@@ -164,9 +185,20 @@ void SimulatedPod::report() {
   PodReport report = follower_->report();
   report.parked = true;
   add_progress(report);
+  read_memory(report);
   if (told_ == report) return;
   told_ = report;
   if (agent_.on_report) agent_.on_report(report);
+}
+
+/// Anew where workers have ended since, for what is decided by; else now and then.
+void SimulatedPod::read_memory(PodReport& report) {
+  if (report.quiet_before != held_before_ || clock_.now() - held_at_ >= kHeldAge) {
+    held_ = trainers_.memory().held(node_, job_.uid);
+    held_before_ = report.quiet_before;
+    held_at_ = clock_.now();
+  }
+  report.held = held_;
 }
 
 /// What only the pages, and the sensor, say.
@@ -190,6 +222,7 @@ void SimulatedPod::add_progress(PodReport& report) const {
     worker.state = WorkerState::Hung;
     worker.cause = "Stopped";
     worker.detail = "its task is stopped";
+    worker.since = child->second.stopped_at;
   }
 }
 

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/json.h"
 #include "base/rng.h"
@@ -26,9 +27,10 @@ class SimulatedPod {
     std::function<void(int exit_code)> on_end;  ///< it is over; destroys this, or not
   };
 
-  /// All must outlive it. Begins at once.
+  /// All must outlive it. Begins at once. `is_bad_spare`: if it is not of the job's first
+  /// generation, its workers fail as soon as they have begun.
   SimulatedPod(world::Timers& timers, world::Clock& clock, Trainers& trainers, TrainingJob job,
-               const base::Json& pod, base::Rng rng);
+               const base::Json& pod, bool is_bad_spare, base::Rng rng);
   /// Its processes are killed.
   ~SimulatedPod();
   SimulatedPod(const SimulatedPod&) = delete;
@@ -56,11 +58,13 @@ class SimulatedPod {
   void start_supervisor();
   void act(const launch::FollowerActions& actions);
   void start_child(launch::WorkerId id);
+  void forget(launch::WorkerId id);
   void signal(launch::WorkerId id, int number);
   void on_child_exit(launch::WorkerId id, world::ExitState how,
                      std::optional<launch::LastWords> words, const Trainers::Page& page);
   void poll();
   void report();
+  void read_memory(decide::recovery::PodReport& report);
   void add_progress(decide::recovery::PodReport& report) const;
   void finish(int code);
   void tell_end();
@@ -70,6 +74,8 @@ class SimulatedPod {
   Trainers& trainers_;
   const TrainingJob job_;
   const std::string uid_, node_;
+  const bool is_bad_spare_;
+  int64_t first_generation_ = 0;  ///< of which it was a member
   base::Rng rng_;
   Agent agent_;
   // Init.
@@ -80,6 +86,9 @@ class SimulatedPod {
   std::optional<decide::recovery::Generation> known_;
   std::unique_ptr<launch::Follower> follower_;
   std::optional<decide::recovery::PodReport> told_;
+  std::vector<decide::checkpoint::Holding> held_;  ///< as it was read last
+  int64_t held_before_ = -1;                       ///< PodReport::quiet_before then
+  base::Instant held_at_;
   world::Timer restart_, poll_, grace_, end_;
 };
 

@@ -129,9 +129,12 @@ Status read_training(const Json& json, const std::string& path, TrainingSpec& tr
   reader.integer("checkpointEvery", training.checkpoint_every);
   reader.integer("spares", training.spares);
   reader.integer("minReplicas", training.min_replicas);
+  reader.integer("memoryEvery", training.memory_every);
+  reader.integer("memoryReplicas", training.memory_replicas);
   if (!reader.has("step")) return reader.missing("step");
   if (training.checkpoint_every < 1) reader.fail("checkpointEvery", "must be at least 1");
-  return reader.finish({"steps", "step", "checkpointEvery", "spares", "minReplicas"});
+  return reader.finish({"steps", "step", "checkpointEvery", "spares", "minReplicas", "memoryEvery",
+                        "memoryReplicas"});
 }
 
 Status read_workload(const Json& json, Spec& spec) {
@@ -191,15 +194,20 @@ Status read_faults(const Json& json, Spec& spec) {
   reader.recurring("workerStalls", spec.worker_stalls);
   reader.recurring("supervisorCrashes", spec.supervisor_crashes);
   reader.recurring("agentCrashes", spec.agent_crashes);
+  reader.share("badSpares", spec.bad_spares);
   reader.duration("until", spec.until);
   if (reader.has("user")) PELTON_TRY(read_user(json["user"], spec.user));
-  return reader.finish(
-      {"messageDelay",  "lostMessages",      "nodeDeaths",       "partitions",
-       "serverCrashes", "controllerCrashes", "nodeDeletions",    "nodesDeletedWhileBinding",
-       "staleReads",    "watchDelay",        "duplicatedEvents", "droppedWatches",
-       "slowWatchers",  "workerCrashes",     "workerExceptions", "workerStops",
-       "workerStalls",  "supervisorCrashes", "agentCrashes",     "until",
-       "user"});
+  return reader.finish({"messageDelay",     "lostMessages",
+                        "nodeDeaths",       "partitions",
+                        "serverCrashes",    "controllerCrashes",
+                        "nodeDeletions",    "nodesDeletedWhileBinding",
+                        "staleReads",       "watchDelay",
+                        "duplicatedEvents", "droppedWatches",
+                        "slowWatchers",     "workerCrashes",
+                        "workerExceptions", "workerStops",
+                        "workerStalls",     "supervisorCrashes",
+                        "agentCrashes",     "until",
+                        "badSpares",        "user"});
 }
 
 }  // namespace

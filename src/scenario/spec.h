@@ -8,7 +8,7 @@
 //        failing: 0.05, maxRestarts: 3}
 //     - {jobsets: 2, pods: 4..6, arrive: 0s..5s, maxRestarts: 3,       # recovers by a policy
 //        training: {steps: 200..400, step: 80ms..120ms, checkpointEvery: 10, spares: 1,
-//                   minReplicas: 2}}
+//                   minReplicas: 2, memoryEvery: 4, memoryReplicas: 1}}
 //   faults:
 //     messageDelay: 1ms..20ms
 //     lostMessages: 0.01
@@ -28,6 +28,8 @@
 //     workerStalls: {every: 20s, downtime: 1s..20s}     # ten times slower, which is no failure
 //     supervisorCrashes: {every: 10s}
 //     agentCrashes: {every: 60s, downtime: 0s..3s}      # the node's pods run on
+//     badSpares: 0.2                                    # of nodes: who joins a job there later
+//                                                       # on fails at once
 //     until: 5m
 //     user: {deletesPods: {every: 20s}, deletesJobSets: {every: 60s}, edits: {every: 1s},
 //            suspends: {every: 30s, downtime: 1s..5s}, scales: {every: 10s}}
@@ -79,6 +81,8 @@ struct TrainingSpec {
   int64_t checkpoint_every = 1;  ///< steps
   int64_t spares = 0;            ///< among the pods
   int64_t min_replicas = 0;      ///< 0: no narrower than all but the spares
+  int64_t memory_every = 0;      ///< steps, to the memory of the nodes; 0: never
+  int64_t memory_replicas = 0;   ///< nodes that copy what a node's memory holds
 };
 
 struct WorkloadSpec {
@@ -118,6 +122,7 @@ struct Spec {
   std::optional<Recurring> node_deletions, slow_watchers;
   std::optional<Recurring> worker_crashes, worker_exceptions, worker_stops, worker_stalls;
   std::optional<Recurring> supervisor_crashes, agent_crashes;
+  double bad_spares = 0;  ///< share of nodes on which spares fail as soon as they are swapped in
   base::Duration until = base::Duration::max();  ///< no fault begins later
   double nodes_deleted_while_binding = 0;        ///< share of gang bindings
   StaleReads stale_reads;

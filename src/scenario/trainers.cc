@@ -5,6 +5,9 @@
 #include <set>
 #include <utility>
 
+#include "decide/checkpoint/memory.h"
+#include "decide/checkpoint/replicas.h"
+
 namespace pelton::scenario {
 namespace {
 
@@ -20,17 +23,23 @@ constexpr double kRaisesForPeer = 0.5;
 
 Trainers::Trainers(world::Timers& timers, world::Clock& clock, TrainingCheckers& checkers,
                    base::Rng rng)
-    : timers_(timers), clock_(clock), checkers_(checkers), rng_(rng) {}
+    : timers_(timers), clock_(clock), checkers_(checkers), rng_(rng), memory_(timers, clock) {}
 
 Trainers::~Trainers() = default;
 
-void Trainers::start(const TrainingJob& what, WorkerId id, int world_size, Place place,
-                     OnExit on_exit) {
-  checkers_.on_worker_started(what.uid, id, place.pod_uid);
+void Trainers::start(const TrainingJob& what, const decide::recovery::Generation& generation,
+                     int rank, Place place, OnExit on_exit) {
+  const WorkerId id{generation.number, rank};
+  checkers_.on_worker_started(what.uid, id, place.pod_uid, generation.restore);
   Job& job = jobs_[what.uid];
   job.what = what;
   Group& group = job.groups[id.generation];
-  group.world_size = world_size;
+  group.world_size = generation.world_size();
+  group.restore = generation.restore;
+  group.nodes.clear();
+  for (const auto& member : generation.members) {
+    group.nodes.insert(group.nodes.end(), static_cast<size_t>(member.ranks), member.node);
+  }
   Worker& worker = group.workers[id.rank];
   worker.place = std::move(place);
   worker.on_exit = std::move(on_exit);
@@ -79,7 +88,13 @@ void Trainers::remove(const std::string& job_uid, WorkerId id) {
   group.step.reset();
   if (!group.workers.empty()) return on_lost(job_uid, id.generation);
   job.groups.erase(id.generation);
-  if (job.groups.empty() && job.saved + 1 >= job.what.steps) jobs_.erase(job_uid);
+  if (!job.groups.empty() || !is_done(job)) return;
+  memory_.forget(job_uid);
+  jobs_.erase(job_uid);
+}
+
+bool Trainers::is_done(const Job& job) const {
+  return job.saved && job.saved->step + 1 >= job.what.steps;
 }
 
 /// Who talks to a rank that is gone mostly finds out.
@@ -115,7 +130,7 @@ void Trainers::go_on(const std::string& job_uid, int64_t generation) {
   Job& job = jobs_.at(job_uid);
   Group& group = job.groups.at(generation);
   if (group.step || static_cast<int>(group.workers.size()) < group.world_size) return;
-  Duration time;
+  Duration time, meeting;
   const base::Instant now = clock_.now();
   for (const auto& [rank, worker] : group.workers) {
     if (worker.is_stopped) return;
@@ -124,10 +139,8 @@ void Trainers::go_on(const std::string& job_uid, int64_t generation) {
   }
   if (!group.is_open) {
     if (generation < job.opened) return;  // shut out: it waits for its end
-    group.is_open = true;
-    job.opened = generation;
-    group.next = job.saved + 1;
-    time = time + kMeet;
+    open(job_uid, generation);
+    meeting = kMeet;
   }
   if (group.next >= job.what.steps) {
     for (const auto& [rank, worker] : group.workers) {
@@ -137,7 +150,48 @@ void Trainers::go_on(const std::string& job_uid, int64_t generation) {
     return;
   }
   group.step = std::make_unique<world::Timer>(timers_);
-  group.step->start(time, [this, job_uid, generation] { finish_step(job_uid, generation); });
+  group.step_takes = time;
+  group.step->start(time + meeting,
+                    [this, job_uid, generation] { finish_step(job_uid, generation); });
+}
+
+void Trainers::open(const std::string& job_uid, int64_t generation) {
+  Job& job = jobs_.at(job_uid);
+  Group& group = job.groups.at(generation);
+  group.is_open = true;
+  job.opened = generation;
+  // As checkpoint/memory_restore.cc: all ranks see the same durable saves behind their own fence.
+  const bool is_durable =
+      group.restore && job.saved && decide::checkpoint::is_behind(*group.restore, job.saved->step);
+  const std::optional<Version> from = is_durable ? std::nullopt : group.restore;
+  group.restored = from ? from : job.saved;
+  group.next = group.restored ? group.restored->step + 1 : 0;
+  checkers_.on_restored(job_uid, {generation,
+                                  from,
+                                  job.saved ? job.saved->step : -1,
+                                  {group.nodes.begin(), group.nodes.end()}});
+}
+
+/// Each rank publishes its part a little later, if it lives to; peers copy it later still.
+void Trainers::save_in_memory(const std::string& job_uid, int64_t generation, int64_t step) {
+  const Job& job = jobs_.at(job_uid);
+  const Group& group = job.groups.at(generation);
+  std::vector<decide::checkpoint::ReplicaNode> nodes;
+  for (const std::string& node : group.nodes) nodes.push_back({node, ""});
+  for (const auto& [rank, worker] : group.workers) {
+    const SimulatedMemory::Part part{job_uid, Version{generation, step}, rank, group.world_size,
+                                     group.restored};
+    memory_.begin(worker.place.node, part);
+    const auto targets = decide::checkpoint::replica_targets(
+        nodes, worker.place.node, static_cast<int>(job.what.spec.memory_replicas));
+    const Duration copying = Duration::milliseconds(rng_.between(10, 200));
+    timers_.after(Duration::milliseconds(rng_.between(1, 40)),
+                  [this, part, place = worker.place, targets, copying] {
+                    const WorkerId id{part.version.generation, part.writer};
+                    if (find(part.job_uid, id, place.pod_uid) == nullptr) return;
+                    memory_.publish(place.node, part, targets, copying);
+                  });
+  }
 }
 
 void Trainers::finish_step(const std::string& job_uid, int64_t generation) {
@@ -157,8 +211,13 @@ void Trainers::finish_step(const std::string& job_uid, int64_t generation) {
   }
   const bool is_saved =
       (step + 1) % job.what.spec.checkpoint_every == 0 || group.next >= job.what.steps;
-  if (is_saved && generation == job.opened) job.saved = std::max(job.saved, step);
-  checkers_.on_step(job_uid, generation, step, group.world_size, nodes, job.what.steps);
+  if (is_saved && generation == job.opened) job.saved = Version{generation, step};
+  const int64_t memory_every = job.what.spec.memory_every;
+  if (memory_every > 0 && (step + 1) % memory_every == 0) {
+    save_in_memory(job_uid, generation, step);
+  }
+  checkers_.on_step(job_uid, {generation, step, group.world_size, nodes, group.step_takes},
+                    job.what.steps);
   go_on(job_uid, generation);
 }
 
@@ -194,6 +253,13 @@ void Trainers::raise() {
              LastWords{"ValueError", "loss is not finite", "train.py:2"});
 }
 
+void Trainers::fail_device(const std::string& job_uid, WorkerId id, const std::string& pod_uid) {
+  if (find(job_uid, id, pod_uid) == nullptr) return;
+  checkers_.on_fault(job_uid);
+  exit_later({job_uid, id}, Duration::milliseconds(rng_.between(1, 30)), {.code = 1, .signal = {}},
+             LastWords{"DeviceLost", "the device has fallen off the bus", "train.py:3"});
+}
+
 void Trainers::stop() {
   const auto picked = pick();
   if (!picked) return;
@@ -206,6 +272,7 @@ void Trainers::stop() {
 void Trainers::stall(Duration span) {
   const auto picked = pick();
   if (!picked) return;
+  checkers_.on_slowed(picked->job_uid);
   Group& group = jobs_.at(picked->job_uid).groups.at(picked->id.generation);
   group.workers.at(picked->id.rank).slow_until = clock_.now() + span;
 }

@@ -3,10 +3,11 @@
 // break.
 //
 // All ranks of a generation take a step together: it takes as long as the slowest, and nobody steps
-// while one is missing or stopped. Every so many steps all of them save, and a generation goes on
-// from the newest save. A generation that opens the saves shuts out the older ones (ADR 14). A rank
-// whose peer is gone raises an exception, or waits. Whether a worker runs is its pod's matter
-// (scenario/simulated_pod.h); time is the simulation's.
+// while one is missing or stopped. Every so many steps all of them save durably. A generation goes
+// on from the version in memory that its record names, and from the newest durable save where there
+// is none or that is of a later step (ADR 15). A generation that opens the saves shuts out the
+// older ones (ADR 14). A rank whose peer is gone raises an exception, or waits. Whether a worker
+// runs is its pod's matter (scenario/simulated_pod.h); time is the simulation's.
 #pragma once
 #include <compare>
 #include <functional>
@@ -14,9 +15,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/rng.h"
 #include "launch/follower.h"
+#include "scenario/simulated_memory.h"
 #include "scenario/spec.h"
 #include "scenario/training_checkers.h"
 #include "world/clock.h"
@@ -50,13 +53,16 @@ class Trainers {
   ~Trainers();
 
   /// A worker begins; `on_exit` comes where it ends by itself.
-  void start(const TrainingJob& job, launch::WorkerId id, int world_size, Place place,
-             OnExit on_exit);
+  void start(const TrainingJob& job, const decide::recovery::Generation& generation, int rank,
+             Place place, OnExit on_exit);
   /// It was killed. Nothing where it is not there.
   void end(const std::string& job_uid, launch::WorkerId id, const std::string& pod_uid);
   Page page(const std::string& job_uid, launch::WorkerId id, const std::string& pod_uid) const;
   bool is_stopped(const std::string& job_uid, launch::WorkerId id,
                   const std::string& pod_uid) const;
+
+  /// Its device fails now; an exception says so.
+  void fail_device(const std::string& job_uid, launch::WorkerId id, const std::string& pod_uid);
 
   // Faults, of a worker picked at random; nothing where there is none.
   void crash();                     ///< SIGKILL from outside
@@ -64,9 +70,10 @@ class Trainers {
   void stop();                      ///< SIGSTOP, for good
   void stall(base::Duration span);  ///< its steps take ten times as long meanwhile
 
-  bool is_empty() const { return jobs_.empty(); }
+  SimulatedMemory& memory() { return memory_; }
 
  private:
+  using Version = SimulatedMemory::Version;
   struct Worker {
     Place place;
     OnExit on_exit;
@@ -77,15 +84,19 @@ class Trainers {
   };
   struct Group {
     int world_size = 0;
+    std::optional<Version> restore;   ///< as its record says
+    std::optional<Version> restored;  ///< from memory or the durable tier, once it is open
+    std::vector<std::string> nodes;   ///< by rank
     bool is_open = false;
     bool has_lost = false;
     int64_t next = 0;
     std::map<int, Worker> workers;  ///< by rank
     std::unique_ptr<world::Timer> step;
+    base::Duration step_takes;
   };
   struct Job {
     TrainingJob what;
-    int64_t saved = -1;               ///< the last step that is in a save
+    std::optional<Version> saved;     ///< the newest that is durable
     int64_t opened = 0;               ///< the newest generation that has read it
     std::map<int64_t, Group> groups;  ///< by generation
   };
@@ -99,6 +110,9 @@ class Trainers {
                      const std::string& pod_uid) const;
   std::optional<Pick> pick();
   void go_on(const std::string& job_uid, int64_t generation);
+  void open(const std::string& job_uid, int64_t generation);
+  bool is_done(const Job& job) const;
+  void save_in_memory(const std::string& job_uid, int64_t generation, int64_t step);
   void finish_step(const std::string& job_uid, int64_t generation);
   void exit_later(const Pick& pick, base::Duration after, world::ExitState how,
                   std::optional<launch::LastWords> words);
@@ -109,6 +123,7 @@ class Trainers {
   world::Clock& clock_;
   TrainingCheckers& checkers_;
   base::Rng rng_;
+  SimulatedMemory memory_;
   std::map<std::string, Job> jobs_;
 };
 

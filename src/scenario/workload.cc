@@ -33,6 +33,7 @@ Json pod_template(const Spec& spec, const WorkloadSpec& workload, size_t entry) 
 Json policy_of(const TrainingSpec& training, const std::string& name) {
   Json spec = Json::object({{"spares", training.spares}});
   if (training.min_replicas > 0) spec.set("minReplicas", training.min_replicas);
+  if (training.memory_every > 0) spec.set("memoryReplicas", training.memory_replicas);
   return Json::object({{"apiVersion", "pelton.dev/v1alpha1"},
                        {"kind", "RecoveryPolicy"},
                        {"metadata", Json::object({{"name", name}, {"namespace", "default"}})},

@@ -6,7 +6,7 @@ Each NAME.patch beside this file changes one source below src/ and begins with l
   Scenario: scenarios/x.yaml      what finds it
   Seeds: 20                       within so many seeds, from 1 on; the sources as they are pass them
 or, where the simulation is a unit test of its own (build/dev; not counted among the unit tests then),
-  Test: KillPointsTest.*          what finds it, a filter of GoogleTest
+  Test: KillPointsTest.*          what finds it, a filter of GoogleTest; Seeds: where it needs more
 The source is patched in a copy, compiled as build/release does, and linked before the libraries, so
 that it takes the place of the good one: one file is compiled per bug, and nothing else is touched.
 
@@ -34,9 +34,10 @@ class Patch:
         text = path.read_text()
         test = re.search(r"^Test: (\S+)$", text, re.M)
         self.test = test and test.group(1)
+        seeds = re.search(r"^Seeds: (\d+)$", text, re.M)
+        self.seeds = seeds and int(seeds.group(1))
         if not self.test:
             self.scenario = re.search(r"^Scenario: (\S+)$", text, re.M).group(1)
-            self.seeds = int(re.search(r"^Seeds: (\d+)$", text, re.M).group(1))
         self.source = re.search(r"^\+\+\+ b/(src/\S+\.cc)$", text, re.M).group(1)
         self.folder = self.source.split("/")[1]
         self.directory = ROOT / "build" / "planted" / self.name
@@ -113,10 +114,14 @@ def check_simulation(patch):
 
 
 def check_test(patch):
-    """As check_simulation(), for a simulation that is a test; that it passes without, ctest tells."""
+    """As check_simulation(), for a simulation that is a test. Without the patch it passes in ctest; more seeds are run."""
     program = build_with(patch, "dev", f"{patch.folder}_test")
-    done = subprocess.run([program, "--gtest_brief=1", f"--gtest_filter={patch.test}"], cwd=ROOT,
-                          capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=600)
+    command = [program, "--gtest_brief=1", f"--gtest_filter={patch.test}"]
+    if patch.seeds:
+        command += [f"--gtest_random_seed={patch.seeds}"]
+        run([ROOT / "build" / "dev" / "src" / program.name.removeprefix("dev-"), *command[1:]])
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                          timeout=600)
     if done.returncode == 0:
         return False, f"{patch.test} did not find it"
     what = re.search(r"^(seed .*)$", done.stdout, re.M)
