@@ -192,9 +192,8 @@ class Recovery(ClusterTest):
 
     def lose(self, member):
         """As if the machine had lost its power: the agent and all processes of the pod, at once."""
-        node = member["node"]
-        pod = self.pods()[member["podUID"]]["metadata"]["uid"]
-        self.cluster.kill(f"agent-{node}")
+        pod = member["podUID"]
+        self.cluster.kill(f"agent-{member['node']}")
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit():
                 continue

@@ -20,7 +20,7 @@ NODES, RANKS = 5, 4  # one pod a node: four train, one is the spare
 PATIENCE = 180
 
 
-def manifest(name, directory, steps):
+def manifest(name, directory, steps, **policy):
     container = {
         "name": "trainer", "image": "pelton.dev/jax:0.10",
         "command": ["pelton", "run", f"--nnodes={NODES}", "--", "python", "/torture/worker.py",
@@ -36,7 +36,8 @@ def manifest(name, directory, steps):
     return [
         {"apiVersion": "pelton.dev/v1alpha1", "kind": "RecoveryPolicy", "metadata": {"name": name},
          "spec": {"spares": NODES - RANKS, "budget": {"generations": 1000, "podReplacements": 1000,
-                                                      "quarantines": 0, "windowSeconds": 600}}},
+                                                      "quarantines": 0, "windowSeconds": 600},
+                  **policy}},
         {"apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet",
          "metadata": {"name": name, "labels": {"pelton.dev/recovery-policy": name}},
          "spec": {"replicatedJobs": [{"name": "workers", "template": {"spec": {
@@ -48,13 +49,14 @@ def manifest(name, directory, steps):
 class Job:
     """One run of it, from the first step to the last."""
 
-    def __init__(self, cluster, name, steps):
+    def __init__(self, cluster, name, steps, **policy):
+        """`policy`: what its spec says besides."""
         self.cluster, self.name, self.steps = cluster, name, steps
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="pelton-torture-", dir="/var/tmp"))
         for part in ("checkpoints", "torture"):
             (self.directory / part).mkdir()
         shutil.copy(ROOT / "tests/torture/worker.py", self.directory / "torture")
-        for item in manifest(name, self.directory, steps):
+        for item in manifest(name, self.directory, steps, **policy):
             cluster.apply(item)
 
     def close(self):

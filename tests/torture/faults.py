@@ -14,9 +14,11 @@ import chaos
 
 class Fault:
     """`restarts`: whether a new generation has to follow; None: it may. `holds`: for how many seconds
-    it lasts before `later`; else until the job has gone on."""
+    it lasts before `later`; else until the job has gone on. `cause`: what the decision has to name, with
+    the pod that `strike` ends by."""
 
-    def __init__(self, strike, restarts=True, later=None, holds=None):
+    def __init__(self, strike, restarts=True, later=None, holds=None, cause=None):
+        self.cause = cause
         self.strike, self.restarts, self.later, self.holds = strike, restarts, later, holds
         self.name = strike.__name__.replace("_", "-")
 
@@ -151,22 +153,98 @@ def empty_disk(job):
     (job.directory / "checkpoints" / "ballast").unlink(missing_ok=True)
 
 
-def flip_bit(job, dice):
-    """In the newest checkpoint's data; then a worker is killed, so that it is read."""
-    files = sorted((path for path in (job.directory / "checkpoints").rglob("*")
+def flip_bit_below(directory, job, dice):
+    """In the newest checkpoint's data there; then a worker is killed, so that it is read."""
+    files = sorted((path for path in directory.rglob("*")
                     if path.is_file() and path.stat().st_size > 4096 and path.suffix != ".program"),
                    key=lambda path: path.stat().st_mtime)
-    flipped = None
-    if files:
-        flipped = files[-1]
-        with open(flipped, "r+b") as file:
-            place = dice.randrange(flipped.stat().st_size)
-            file.seek(place)
-            byte = file.read(1)
-            file.seek(place)
-            file.write(bytes([byte[0] ^ (1 << dice.randrange(8))]))
-    what = kill_worker(job, dice)
-    return f"a bit of {flipped.name if flipped else 'nothing'} flipped, and {what}"
+    if not files:
+        raise LookupError(f"no checkpoint in {directory}")
+    flipped = files[-1]
+    with open(flipped, "r+b") as file:
+        place = dice.randrange(flipped.stat().st_size)
+        file.seek(place)
+        byte = file.read(1)
+        file.seek(place)
+        file.write(bytes([byte[0] ^ (1 << dice.randrange(8))]))
+    return f"bit flipped in {flipped.parent.name}/{flipped.name}, and {kill_worker(job, dice)}"
+
+
+def flip_bit(job, dice):
+    return flip_bit_below(job.directory / "checkpoints", job, dice)
+
+
+def flip_bit_in_memory(job, dice):
+    node = dice.choice(job.members())["node"]
+    return f"{node}: " + flip_bit_below(pathlib.Path(job.cluster.directory, "nodes", node, "jobs"), job, dice)
+
+
+def link_of(job, member):
+    """The network namespace of a member's pod."""
+    names = subprocess.run(["ip", "netns", "list"], check=True, capture_output=True, text=True).stdout
+    return next(line.split()[0] for line in names.splitlines() if member["podUID"] in line)
+
+
+def cut_link(job, dice):
+    member = dice.choice(job.members())
+    job.cut = link_of(job, member)
+    subprocess.run(["ip", "-n", job.cut, "link", "set", "eth0", "down"], check=True)
+    return f"the link of {member['pod']} cut"
+
+
+def mend_link(job):
+    """With the route, which went when the link did. The pod may be gone by now."""
+    subprocess.run(["ip", "-n", job.cut, "link", "set", "eth0", "up"], check=False, stderr=subprocess.DEVNULL)
+
+
+def blip_link(job, dice):
+    return cut_link(job, dice) + " for 3 s"
+
+
+def groups_of(pid, controller):
+    for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, names, path = line.split(":", 2)
+        if controller in names.split(","):
+            return pathlib.Path(f"/sys/fs/cgroup/{controller}{path}")
+    raise LookupError(f"no cgroup of {controller} here")
+
+
+def press_memory(job, dice):
+    """The limit of a pod is brought down to what it uses, so that the kernel has to reclaim or to kill."""
+    member, pids = a_member(job, dice)
+    job.pressed = groups_of(pids[0], "memory") / "memory.limit_in_bytes"
+    job.pressed_from = job.pressed.read_text()
+    used = int((job.pressed.parent / "memory.usage_in_bytes").read_text())
+    with contextlib.suppress(OSError):  # it cannot be reclaimed: the next page it wants ends it
+        job.pressed.write_text(str(used + (1 << 20)))
+    return f"{member['pod']} has 1 MiB more than the {used >> 20} it uses"
+
+
+def release_memory(job):
+    with contextlib.suppress(OSError):  # of a container that is gone
+        job.pressed.write_text(job.pressed_from)
+
+
+def slow_disk(job, dice):
+    """The device below the checkpoints writes 64 KiB/s for all processes of one pod."""
+    member, pids = a_member(job, dice)
+    device = os.stat(job.directory / "checkpoints").st_dev
+    group = pathlib.Path("/sys/fs/cgroup/blkio/pelton-torture")
+    group.mkdir(exist_ok=True)
+    (group / "blkio.throttle.write_bps_device").write_text(
+        f"{os.major(device)}:{os.minor(device)} 65536")
+    for pid in [*pids, *sum(job.launcher(member), [])]:
+        with contextlib.suppress(OSError):
+            (group / "cgroup.procs").write_text(str(pid))
+    return f"64 KiB/s for what {member['pod']} writes"
+
+
+def speed_up_disk(_job):
+    group = pathlib.Path("/sys/fs/cgroup/blkio/pelton-torture")
+    for pid in (group / "cgroup.procs").read_text().split():
+        with contextlib.suppress(OSError):
+            (group.parent / "cgroup.procs").write_text(pid)
+    group.rmdir()
 
 
 def notice(job, dice):
@@ -181,8 +259,12 @@ def take_notice_back(job):
 
 
 def mount_checkpoints(directory, megabytes):
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "torture",
-                    directory / "checkpoints"], check=True)
+    """A disk of its own, so that it can be full or slow."""
+    image = pathlib.Path(directory) / "disk"
+    with open(image, "wb") as file:
+        file.truncate(megabytes << 20)
+    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    subprocess.run(["mount", "-o", "loop", image, directory / "checkpoints"], check=True)
 
 
 def unmount_checkpoints(directory):
@@ -194,7 +276,10 @@ FAULTS = [
     Fault(kill_launcher), Fault(kill_agent, restarts=False, later=up),
     Fault(kill_server, restarts=False), Fault(kill_node, later=up),
     Fault(kill_node_and_bad_spare, later=up), Fault(stop_worker), Fault(raise_exception),
-    Fault(hold_the_gil), Fault(run_out_of_memory), Fault(slow_worker, restarts=None),
-    Fault(fill_disk, restarts=None, later=empty_disk, holds=5), Fault(flip_bit),
+    Fault(hold_the_gil, cause="Spinning"), Fault(run_out_of_memory), Fault(slow_worker, restarts=None),
+    Fault(fill_disk, restarts=None, later=empty_disk, holds=5), Fault(flip_bit), Fault(flip_bit_in_memory),
+    Fault(blip_link, restarts=None, later=mend_link, holds=3), Fault(cut_link, later=mend_link),
+    Fault(press_memory, restarts=None, later=release_memory, holds=5),
+    Fault(slow_disk, restarts=None, later=speed_up_disk, holds=5),
     Fault(notice, later=take_notice_back),
 ]

@@ -71,8 +71,11 @@ class Torture:
         generation, step = job.until_it_trains(after=after, beyond=-1 if fault.restarts else step + 1)
         seconds = time.monotonic() - began
         self.results.setdefault(fault.name, []).append(seconds)
-        rung = job.record().get("lastDecision", {}).get("rung", "")
-        self.tell(f"    goes on at step {step} of generation {generation} ({rung}), {seconds:.1f} s")
+        decision = job.record().get("lastDecision", {})
+        rung, reason = decision.get("rung", ""), decision.get("reason", "")
+        self.tell(f"    goes on at step {step} of generation {generation} ({rung}), {seconds:.1f} s: {reason}")
+        if fault.cause and not (fault.cause in reason and f"(pod {what.split()[-1]}," in reason):
+            raise Wrong(f"{what} is not what was named: {reason}")
         if fault.later and not fault.holds:
             fault.later(job)
             job.until_it_trains()
@@ -125,7 +128,7 @@ class Torture:
             if len(expected) != 1:
                 raise Wrong(f"the undisturbed ranks disagree: {expected}")
             end = self.began + 60 * self.options.minutes
-            while time.monotonic() < end:
+            while self.rounds == 1 or time.monotonic() < end:  # one round at least
                 chosen = self.next_faults()
                 self.tell(f"round {self.rounds}: {', '.join(fault.name for fault in chosen)}")
                 found = self.run(cluster, chosen)

@@ -18,7 +18,10 @@ verb_bench() {
     say "== $script"
     # It says itself that it is skipped where its peer cannot be built.
     if [[ $script == bench/api.py ]]; then need_oracle || true; fi
-    if [[ $script == bench/restart-torch.py || $script == bench/goodput.py ]]; then need_torch; fi
+    case $script in
+      bench/restart-torch.py | bench/goodput.py | bench/checkpoint-peers.py) need_torch ;;
+    esac
+    if [[ $script == bench/restart-torch.py ]]; then need_torch_peers; fi
     if [[ $script == *.py ]]; then /usr/bin/python3 -B "$script" "$@"; else bash "$script" "$@"; fi
   done
   ((ran > 0)) || die "there is no benchmark${only:+ whose name contains '$only'} below bench/."

@@ -50,11 +50,13 @@ Needed, under Debian's names: ${missing[*]}"
 # venv_python NAME: the interpreter of a virtual environment that need_venv made.
 venv_python() { printf '%s\n' "$PELTON_CACHE/venvs/$1/bin/python"; }
 
-# need_venv NAME REQUIREMENTS: a virtual environment with exactly these requirements, at
-# $PELTON_CACHE/venvs/NAME, which is a link to NAME-<hash of the requirements>.
+# need_venv NAME REQUIREMENTS [BASE]: a virtual environment with exactly these requirements, at
+# $PELTON_CACHE/venvs/NAME, which is a link to NAME-<hash of the requirements>. It sees the packages
+# of the environment BASE too, which is there already.
 need_venv() {
-  local name=$1 requirements=$2 python=$SYSTEM_PYTHON hash directory
-  hash=$(sha256sum "$requirements" | cut -c1-12)
+  local name=$1 requirements=$2 base=${3:-} python=$SYSTEM_PYTHON hash directory
+  [[ -z $base ]] || base=$(readlink -f "$PELTON_CACHE/venvs/$base")
+  hash=$( (cat "$requirements"; printf '%s' "${base##*/}") | sha256sum | cut -c1-12)
   directory=$PELTON_CACHE/venvs/$name-$hash
   if [[ ! -e $directory/.complete ]]; then
     [[ -x $python ]] || python=python3
@@ -63,6 +65,9 @@ need_venv() {
     mkdir -p "$PELTON_CACHE/venvs"
     run_shown "Making the virtual environment '$name'" "$python" -m venv "$directory" ||
       die "$python could make no virtual environment. Is the package python3-venv installed?"
+    if [[ $base ]]; then
+      printf '%s\n' "$base"/lib/python*/site-packages >"$(echo "$directory"/lib/python*/site-packages)/base.pth"
+    fi
     run_shown "Installing into '$name'" \
       "$directory/bin/pip" install --no-input --disable-pip-version-check -r "$requirements" ||
       die "pip could not install $requirements. Is there a network, or an index that pip knows?"
@@ -79,6 +84,8 @@ need_goodput() { need_venv goodput tests/oracle/goodput-requirements.txt; }
 need_kubectl() { need_venv kubectl tools/dev/kubectl-requirements.txt; }
 # 5.0 GB: only what is about PyTorch asks for it.
 need_torch() { need_venv torch examples/recipes/torch-requirements.txt; }
+# What the benchmark of restarts runs beside us: 49 MB more, and the same PyTorch.
+need_torch_peers() { need_venv torch-peers bench/torch/peers-requirements.txt torch; }
 
 verb_setup() {
   [[ ${1:-} == "" || $1 == torch ]] || die "./dev setup knows only the addition 'torch', not '$1'."

@@ -23,7 +23,7 @@ class Setup(unittest.TestCase):
     self.program("apt-get", f'echo "$@" >>{self.calls}; exit ${{APT_STATUS:-0}}')
     # `python -m venv DIR` and `DIR/bin/pip install -r FILE`, which knows no /no/such/file.
     self.program("fake-python", """[ "$2" = venv ] || exit 0
-mkdir -p "$3/bin" && cp "$0" "$3/bin/python"
+mkdir -p "$3/bin" "$3/lib/python3.0/site-packages" && cp "$0" "$3/bin/python"
 printf '#!/bin/sh\nfor last; do :; done\n! grep -q /no/such "$last"\n' >"$3/bin/pip"
 chmod +x "$3/bin/pip" """)
     self.system("debian", "12", "Debian 12")
@@ -100,6 +100,21 @@ chmod +x "$3/bin/pip" """)
     self.assertEqual(self.make_venv("# nothing\n").stderr, "")
     self.assertEqual(self.make_venv("# still nothing\n").returncode, 0)
     self.assertNotEqual(link.resolve(), before)
+
+  def test_an_environment_sees_the_packages_of_its_base(self):
+    self.assertEqual(self.make_venv("# nothing\n").returncode, 0)
+    venvs = self.directory / "cache/pelton/venvs"
+    done = self.bash(f"need_venv upper {self.directory}/requirements.txt test")
+    self.assertEqual(done.returncode, 0, done.stderr)
+    base = (venvs / "test").resolve()
+    self.assertEqual((venvs / "upper/lib/python3.0/site-packages/base.pth").read_text(),
+                     f"{base}/lib/python3.0/site-packages\n")
+    self.assertEqual(list(base.rglob("base.pth")), [])
+    self.assertEqual(self.make_venv("# another base\n").returncode, 0)
+    before = (venvs / "upper").resolve()
+    (self.directory / "requirements.txt").write_text("# nothing\n")
+    self.assertEqual(self.bash(f"need_venv upper {self.directory}/requirements.txt test").returncode, 0)
+    self.assertNotEqual((venvs / "upper").resolve(), before)  # the base is another
 
   def test_a_half_made_environment_is_made_again_and_a_failed_one_is_not_used(self):
     done = self.make_venv("/no/such/file.whl\n")
