@@ -10,8 +10,8 @@ One process, one tree of 8 float32 arrays. By turns, in one run on one machine:
            memcpy, and numpy.load (from the page cache)
   memory   the same of the memory tier, in tmpfs with small pages and, where this may mount, with huge
            ones; a restore opens the checkpoint anew, as a new worker does
-  crash    SIGKILL of a worker that has saved to memory, until a worker forked after it has restored,
-           into an arena that their parent made before
+  crash    SIGKILL of a worker that has saved 1 GiB to memory, until a worker forked after it has
+           restored, into an arena that their parent made before; and memcpy of as much
 """
 
 import ctypes
@@ -32,6 +32,7 @@ CACHE = pathlib.Path(os.environ.get("PELTON_CACHE", os.path.expanduser("~/.cache
 PYTHON = CACHE / "venvs/jax/bin/python"
 TRIALS = 20
 MIB = int(os.environ.get("PELTON_BENCH_MIB", 256))
+CRASH_MIB = int(os.environ.get("PELTON_BENCH_CRASH_MIB", 1024))
 
 
 def main():
@@ -87,7 +88,7 @@ def main():
 
   memories = {"small pages": tempfile.mkdtemp(dir="/dev/shm", prefix="pelton-bench-")}
   huge = tempfile.mkdtemp()
-  if subprocess.run(["mount", "-t", "tmpfs", "-o", f"huge=within_size,size={total * 3}", "tmpfs", huge],
+  if subprocess.run(["mount", "-t", "tmpfs", "-o", f"huge=within_size,size={(total + (CRASH_MIB << 20)) * 3}", "tmpfs", huge],
                     capture_output=True, check=False).returncode == 0:
     memories["huge pages"] = huge
 
@@ -104,36 +105,46 @@ def main():
       timed(f"memory, {pages}: restore", lambda: reader.restore(target))
       assert reader.restored["bytes"]["memory"] >= total
 
-  arena = mmap.mmap(-1, total)  # shared with children
-  arena_state = {f"a{i}": np.frombuffer(arena, np.float32, total // 32, i * (total // 8))
-                 for i in range(8)}
-  for array in arena_state.values():
-    array.fill(1)
-
-  def crash(memory):
-    attempt = {"memory": memory, "job": "crash", "rank": 0, "world_size": 1}
-    ends = os.pipe()
-    saver = os.fork()
-    if saver == 0:
-      worker = checkpoint.Checkpointer(**attempt)
-      worker.save(1, state)
-      os.write(ends[1], b"saved")
-      signal.pause()
-    os.read(ends[0], 5)
-    begin = time.perf_counter()
-    os.kill(saver, signal.SIGKILL)
-    os.waitpid(saver, 0)
-    successor = os.fork()
-    if successor == 0:
-      with checkpoint.Checkpointer(**attempt) as worker:
-        worker.restore(arena_state)
-      os.write(ends[1], b"there")
-      os._exit(0)
-    os.read(ends[0], 5)
-    rows.setdefault("crash, to the state restored", []).append(time.perf_counter() - begin)
-    os.waitpid(successor, 0)
-    for end in ends:
-      os.close(end)
+  def crash(pages):
+    crash_bytes = CRASH_MIB << 20
+    size = crash_bytes // 32
+    arena = mmap.mmap(-1, crash_bytes)  # shared with children
+    there = {f"a{i}": np.frombuffer(arena, np.float32, size, i * (crash_bytes // 8)) for i in range(8)}
+    saved = {name: np.random.default_rng(7).random(size, np.float32) for name in there}
+    for array in there.values():
+      array.fill(1)
+    attempt = {"memory": memories[pages], "job": "crash", "rank": 0, "world_size": 1}
+    for _ in range(TRIALS):
+      ends = os.pipe()
+      saver = os.fork()
+      if saver == 0:
+        worker = checkpoint.Checkpointer(**attempt)
+        worker.save(1, saved)
+        os.write(ends[1], b"saved")
+        signal.pause()
+      os.read(ends[0], 5)
+      begin = time.perf_counter()
+      os.kill(saver, signal.SIGKILL)
+      os.waitpid(saver, 0)
+      successor = os.fork()
+      if successor == 0:
+        with checkpoint.Checkpointer(**attempt) as worker:
+          worker.restore(there)
+        os.write(ends[1], b"there")
+        os._exit(0)
+      assert os.read(ends[0], 5) == b"there"
+      rows.setdefault(f"crash, {CRASH_MIB} MiB, {pages}: to the state restored", []).append(
+          time.perf_counter() - begin)
+      os.waitpid(successor, 0)
+      for end in ends:
+        os.close(end)
+    assert all((there[name] == saved[name]).all() for name in there)
+    for _ in range(TRIALS):
+      begin = time.perf_counter()
+      for name, array in saved.items():
+        ctypes.memmove(there[name].ctypes.data, array.ctypes.data, array.nbytes)
+      rows.setdefault(f"memcpy, {CRASH_MIB} MiB, {pages}", []).append(time.perf_counter() - begin)
+    shutil.rmtree(memories[pages] + "/checkpoint")
 
   directory = tempfile.mkdtemp(dir=ROOT / "build")
   try:
@@ -156,9 +167,8 @@ def main():
       for _ in range(TRIALS):
         in_memory(pages)
       shutil.rmtree(memory + "/checkpoint")
-    for _ in range(TRIALS):
-      crash(list(memories.values())[-1])
-    assert all((arena_state[name] == state[name]).all() for name in state)
+    for pages in memories:
+      crash(pages)
   finally:
     shutil.rmtree(directory)
     shutil.rmtree(memories["small pages"])
@@ -172,17 +182,19 @@ def main():
   for pages in memories:
     beside[f"memory, {pages}: stall"] = "memcpy, third"
     beside[f"memory, {pages}: restore"] = "memcpy, fourth"
+    beside[f"crash, {CRASH_MIB} MiB, {pages}: to the state restored"] = f"memcpy, {CRASH_MIB} MiB, {pages}"
   for name, times in rows.items():
     median = statistics.median(times)
+    size = CRASH_MIB << 20 if f" {CRASH_MIB} MiB, " in name else total
     ratio = ""
     if peer := beside.get(name):
       # Of the same minute: trial by trial.
       # The peer's later trials are those of huge pages.
-      beside_it = rows[peer][-len(times):] if "huge" in name else rows[peer]
+      beside_it = rows[peer][-len(times):] if "huge" in name else rows[peer][:len(times)]
       ratio = statistics.median(p / t for p, t in zip(beside_it, times))
       ratio = f"{ratio:.2f} of {peer}"
     print(f"| {name} | {median * 1e3:.1f} | {sorted(times)[int(len(times) * 0.95) - 1] * 1e3:.1f} "
-          f"| {total / median / 1e9:.2f} | {ratio} |")
+          f"| {size / median / 1e9:.2f} | {ratio} |")
 
 
 if __name__ == "__main__":

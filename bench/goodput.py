@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Goodput of one unmodified PyTorch script under one script of faults, by who looks after it.
 
-The script is examples/recipes/torch-ddp/train.py: DDP over gloo on 4 ranks, its own checkpoints by
-torch.save. A machine is a node agent of `pelton up` with one rank; for torchrun, an agent of its own
-(`--nnodes 4`, as a JobSet would start it), begun again as often as it ends. The faults, within ten minutes:
-a killed rank at 1:00, a machine that loses its power at 2:00 and comes back at 4:00, two killed ranks at
-5:00, another machine from 6:30 to 7:30, a killed rank at 9:00; other lengths are scaled.
+The script is examples/recipes/torch-ddp/train.py: DDP over gloo on 4 ranks, with Pelton's checkpoints, and
+under torchrun with torch.save in their place (bench/torch/torch_save.py). A machine is a node agent of
+`pelton up` with one rank; for torchrun, an agent of its own (`--nnodes 4`, as a JobSet would start it), begun
+again as often as it ends. The faults, within ten minutes: a killed rank at 1:00, a machine that loses its
+power at 2:00 and comes back at 4:00, two killed ranks at 5:00, another machine from 6:30 to 7:30, a killed rank at 9:00; other lengths are scaled.
 
-  pelton             all rungs of the ladder, and one spare
+  pelton             all rungs of the ladder, one spare, and checkpoints in memory, each step, and on disk
+  pelton, disk only  no tiers in memory
   pelton, no spare   who lost a machine waits until it comes back
   pelton, new pods   and no restart in place: every failure makes a new pod
   torchrun           --max-restarts without end, static membership, a store of its own for each
@@ -16,12 +17,13 @@ a killed rank at 1:00, a machine that loses its power at 2:00 and comes back at 
 Measured alike for all, by what the script prints: its lines become a log of events, of which
 `pelton goodput --log` says goodput (time in kept steps over all time from the first step on) and where the
 rest went; a save belongs to its step. "predicted" is what `pelton sim --job` says of the same faults, given
-the run's own step and its mean recovery by rung; "off" is the difference in points. "met" is how many of
-the faults it had recovered from at the end, MTTR their mean time to the next step.
+the run's own mean cost of each rung, lost work included (bench/prediction/); "off" is the difference in
+points. "met" is how many of the faults it had recovered from at the end, MTTR their mean time to the next
+step.
 
     goodput.py [--minutes 10] [--only NAME;…] [--json FILE]
 
-Takes 45 minutes; with --minutes 1.5 about 8.
+Five runs of so many minutes, and what each takes to start.
 """
 
 import argparse
@@ -43,14 +45,16 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "tests/e2e"), str(ROOT / "tools/demo")]
+sys.path[:0] = [str(ROOT / "tests/e2e"), str(ROOT / "tools/demo"), str(ROOT / "bench/prediction")]
 
 import chaos  # noqa: E402  pylint: disable=wrong-import-position
+import prediction  # noqa: E402  pylint: disable=wrong-import-position
 from cluster import PELTON, Cluster, eventually  # noqa: E402  pylint: disable=wrong-import-position
 
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache"))
 VENV = CACHE / "pelton/venvs/torch/bin"
 TRAIN = ROOT / "examples/recipes/torch-ddp/train.py"
+TORCH_SAVE = ROOT / "bench/torch/torch_save.py"
 RANKS, STATE_MB, EVERY, GIVE_UP_SECONDS = 4, 32, 10, 300
 PARK = f"""
 apiVersion: pelton.dev/v1alpha1
@@ -88,7 +92,7 @@ def faults_within(seconds):
 
 def script_arguments(directory):
   return ["--steps=100000000", f"--state-mb={STATE_MB}", "--layers=1", f"--checkpoint-every={EVERY}",
-          f"--checkpoint-dir={directory}"]
+          "--memory-every=1", f"--checkpoint-dir={directory}"]
 
 
 def pelton(*words):
@@ -250,10 +254,11 @@ class OnTorchrun:
     agent = subprocess.Popen(
         [VENV / "torchrun", f"--nnodes={RANKS}", "--nproc-per-node=1", "--max-restarts=1000",
          "--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{self.port}", "--rdzv-id=bench",
-         f"--rdzv-conf=is_host={int(machine == 0)}", TRAIN,
+         f"--rdzv-conf=is_host={int(machine == 0)}", TORCH_SAVE, TRAIN,
          *script_arguments(self.directory / "checkpoints")],
         stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True,
-        env={**kept, "OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"})
+        env={**kept, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "python"),
+             "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"})
     self.agents[machine] = agent
     threading.Thread(target=self.follow, args=(machine, agent), daemon=True).start()
 
@@ -299,6 +304,7 @@ class OnTorchrun:
 
 CARERS = {
     "pelton": (OnPelton, {"spares": 1}, 1),
+    "pelton, disk only": (OnPelton, {"spares": 1, "tiers": []}, 1),
     "pelton, no spare": (OnPelton, {}, 0),
     "pelton, new pods": (OnPelton, {"rungs": ["RestartPod"]}, 0),
     "torchrun": (OnTorchrun, {}, 0),
@@ -335,7 +341,9 @@ def run_one(name, seconds):
       categories = within(report, begin, end)
       result = {"name": name, "seconds": seconds, "categories": categories, "spec": spec, "spares": spares,
                 "goodput": categories.get("PRODUCTIVE", 0) / (end - begin), "step": step_of(run.told.events),
-                "recoveries": recoveries_of(run, begin, seconds)}
+                "recoveries": []}
+      result["recoveries"] = [dataclasses.asdict(each)
+                              for each in recoveries_of(run, begin, seconds, result["step"])]
     finally:
       run.close()
   return result
@@ -358,21 +366,24 @@ def step_of(events):
   return statistics.mean(length for length in lengths if length < 20 * usual)
 
 
-def recoveries_of(run, begin, seconds):
-  """Of each fault that was survived: (seconds to the first new step, of these seconds waited for the
-  machine, the rung of the newest generation that began in between or "")."""
+def recoveries_of(run, begin, seconds, step):
+  """Of each fault that was survived."""
   events, found = list(run.told.events), []
+  steps = sorted((event["step_start_time"] - begin, event["step_count"])
+                 for event in events if "step_count" in event)
   for fault in faults_within(seconds):
-    at = begin + fault.at
-    starts = [event["job_start_time"] for event in events if event.get("job_start_time", 0) > at]
-    steps = [event["step_start_time"] for event in events
-             if starts and event.get("step_start_time", 0) > min(starts)]
-    if not steps:
+    starts = [event["job_start_time"] - begin for event in events
+              if event.get("job_start_time", 0) > begin + fault.at]
+    after = [each for each in steps if starts and each[0] > min(starts)]
+    if not after:
       continue
-    rungs = [rung for began, rung in run.generations() if at <= began <= min(steps)]
+    resumed, resumed_step = after[0]
+    rungs = [rung for began, rung in run.generations() if fault.at <= began - begin <= resumed]
     rung = rungs[-1] if rungs else ""
-    is_waited_for = fault.kind == "node" and rung != "SwapSpare" and min(steps) > begin + fault.back_at
-    found.append((min(steps) - at, fault.back_at - fault.at if is_waited_for else 0, rung))
+    is_waited_for = fault.kind == "node" and rung != "SwapSpare" and resumed > fault.back_at
+    kept = prediction.kept_until([(number, at) for at, number in steps], fault.at, resumed_step, step)
+    found.append(prediction.Recovery(fault.at, kept, resumed,
+                                     fault.back_at - fault.at if is_waited_for else 0, rung))
   return found
 
 
@@ -380,24 +391,9 @@ def predict(result):
   """The goodput that the simulator says of the same faults; None where it cannot be asked."""
   if not result["recoveries"] or result["name"] == "torchrun" or "--job" not in pelton("sim", "--help"):
     return None
-  by_rung = {}
-  for whole, waited, rung in result["recoveries"]:
-    by_rung.setdefault(rung, []).append(whole - waited)
-  rungs = {rung: statistics.mean(each) for rung, each in by_rung.items()}
-  usual = statistics.mean(rungs.values())
-  costs = {name: rungs.get(rung, usual) for name, rung in (
-      ("inPlace", "RestartInPlace"), ("podRestart", "RestartPod"), ("swap", "SwapSpare"),
-      ("shrink", "Shrink"), ("grow", "Grow"))}
-  faults = []
-  for fault in faults_within(result["seconds"]):
-    for rank in fault.ranks:
-      faults.append({"at": fault.at, "kind": "node", "node": rank, "backAt": fault.back_at}
-                    if fault.kind == "node" else {"at": fault.at, "kind": "worker", "rank": rank})
-  job = {"nodes": RANKS + result["spares"], "ranksPerNode": 1, "spares": result["spares"],
-         "stepSeconds": result["step"], "checkpointEverySteps": EVERY, "startSeconds": 0, "costs": costs,
-         "detect": {"worker": 0, "hang": 0, "node": 0},  # the costs have it
-         "faults": faults, "wallSeconds": result["seconds"],
-         **({"rungs": result["spec"]["rungs"]} if "rungs" in result["spec"] else {})}
+  job = prediction.job_of([prediction.Recovery(**each) for each in result["recoveries"]],
+                          faults_within(result["seconds"]), ranks=RANKS, spares=result["spares"],
+                          seconds=result["seconds"], rungs=result["spec"].get("rungs"))
   with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
     json.dump(job, file)
     file.flush()
@@ -413,7 +409,7 @@ def print_row(result):
   categories = result["categories"]
   shown = [sum(categories.get(name, 0) for name in names) for _, names in COLUMNS]
   other = sum(categories.values()) - sum(shown)
-  recoveries = [whole for whole, _, _ in result["recoveries"]]
+  recoveries = [each["resumed"] - each["at"] for each in result["recoveries"]]
   predicted = result["predicted"]
   told = "          -      -" if predicted is None else (
       f"{100 * predicted:>11.1f}{100 * (predicted - result['goodput']):>+7.1f}")

@@ -136,7 +136,7 @@ const Case kCases[] = {
 };
 
 double median_ms(const std::function<void()>& run) {
-  os::SystemClock clock;
+  os::OsClock clock;
   std::vector<double> times;
   for (int i = 0; i < kRounds; ++i) {
     const base::Duration begin = clock.elapsed();
