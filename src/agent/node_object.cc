@@ -19,6 +19,16 @@ std::string architecture_of_build() {
 #endif
 }
 
+Json capacity_of(const Machine& machine) {
+  Json capacity = Json::object({{"cpu", machine.type.cpu.to_string()},
+                                {"memory", machine.type.memory.to_string()},
+                                {"pods", std::to_string(kMaxPods)}});
+  for (const auto& [resource, count] : machine.type.accelerators) {
+    capacity.set(resource, std::to_string(count));
+  }
+  return capacity;
+}
+
 }  // namespace
 
 Json build_node(const Machine& machine) {
@@ -40,15 +50,16 @@ Json build_node(const Machine& machine) {
                               {"providerID", "pelton://local/" + machine.node_name}})}});
 }
 
+Json build_offer(const Machine& machine) {
+  Json node = build_node(machine);
+  node.make("status.allocatable") = capacity_of(machine);
+  return node;
+}
+
 Json build_node_status(const Machine& machine, const NodeFacts& facts,
                        const std::optional<api::Condition>& fault, const Json& before,
                        base::Instant now) {
-  Json capacity = Json::object({{"cpu", machine.type.cpu.to_string()},
-                                {"memory", machine.type.memory.to_string()},
-                                {"pods", std::to_string(kMaxPods)}});
-  for (const auto& [resource, count] : machine.type.accelerators) {
-    capacity.set(resource, std::to_string(count));
-  }
+  Json capacity = capacity_of(machine);
   Json holder = Json::object();
   Json& status = holder.set("status", Json::object());
   if (!before["conditions"].is_null()) status.set("conditions", before["conditions"]);

@@ -32,6 +32,8 @@ constexpr const char* kVirtualAcceleratorLabel = "pelton.dev/virtual-accelerator
 
 /// Metadata (labels of the park with the well-known ones over them) and spec.
 base::Json build_node(const Machine& machine);
+/// The Node as somebody may expect it who looks for room: build_node() with status.allocatable.
+base::Json build_offer(const Machine& machine);
 /// status: capacity, addresses, endpoint, info and conditions; `before` is the Node's present
 /// status, whose transition times stay where a condition stays.
 /// `fault`: what was found wrong, besides what `before` says of the same boot of the machine.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/park.h"
 
+#include <algorithm>
 #include <set>
 
 #include "base/strings.h"
@@ -163,6 +164,10 @@ base::Result<ImageRule> read_image(Reader in, const ParkOrigin& origin) {
   return rule;
 }
 
+std::string name_of(int index) {
+  return "node-" + std::to_string(index);
+}
+
 base::Status read_machines(Reader in, const std::map<std::string, MachineType>& types,
                            const std::set<std::string>& zones, Park& park) {
   PELTON_TRY(in.expect_list());
@@ -183,23 +188,35 @@ base::Status read_machines(Reader in, const std::map<std::string, MachineType>& 
       return entry.error("zone", "no zone \"" + zone + "\" in spec.zones");
     }
     PELTON_ASSIGN(const int64_t count, entry.count("count", 1));
+    PELTON_ASSIGN(const int64_t most, entry.count("maxCount", count));
+    if (most < count) {
+      return entry.error("maxCount", "must be at least count, " + std::to_string(count) + ", is " +
+                                         std::to_string(most));
+    }
     PELTON_ASSIGN(const auto labels, entry.labels("labels"));
     PELTON_TRY(entry.expect_nothing_else());
-    for (int64_t n = 0; n < count; ++n) {
+    for (int64_t n = 0; n < most; ++n) {
       if (park.machines.size() == kMaxMachines) {
-        return entry.error("count", "a park has at most " + std::to_string(kMaxMachines) +
+        return entry.error(n < count ? "count" : "maxCount", "a park has at most " + std::to_string(kMaxMachines) +
                                         " machines on one host");
       }
       Machine machine{.index = static_cast<int>(park.machines.size()),
                       .zone = zone,
                       .type = type->second,
-                      .labels = type->second.labels};
-      machine.node_name = "node-" + std::to_string(machine.index);
+                      .labels = type->second.labels,
+                      .is_on_demand = n >= count};
+      machine.node_name = name_of(machine.index);
       for (const auto& [key, value] : labels) machine.labels[key] = value;
       park.machines.push_back(std::move(machine));
     }
   }
   return base::ok();
+}
+
+/// Those that run from the beginning.
+int64_t running_machines(const Park& park) {
+  return std::count_if(park.machines.begin(), park.machines.end(),
+                       [](const Machine& machine) { return !machine.is_on_demand; });
 }
 
 Json labels_json(const std::map<std::string, std::string>& labels) {
@@ -265,7 +282,9 @@ base::Result<Park> parse_park(const Json& document, const ParkOrigin& origin) {
     }
   }
   PELTON_TRY(read_machines(spec.child("machines"), types, zones, park));
-  if (park.machines.empty()) return spec.error("machines", "names no machine; add {type, count}");
+  if (running_machines(park) == 0) {
+    return spec.error("machines", "names no machine; add {type, count}");
+  }
   Reader images = spec.child("images");
   PELTON_TRY(images.expect_list());
   for (size_t i = 0; i < images.size(); ++i) {
@@ -299,6 +318,10 @@ Json park_to_json(const Park& park) {
         zones.push_back(Json::object({{"name", machine.zone}}));
       }
     }
+    if (machine.is_on_demand) {
+      entry.set("count", 0);
+      entry.set("maxCount", 1);
+    }
     machines.push_back(std::move(entry));
   }
   for (const ImageRule& rule : park.images) images.push_back(image_json(rule));
@@ -318,20 +341,26 @@ Park default_park(int count) {
                          .memory = api::Quantity::of_bytes(int64_t{8} << 30)};
   for (int i = 0; i < count; ++i) {
     park.machines.push_back(
-        {.node_name = "node-" + std::to_string(i), .index = i, .zone = "local-a", .type = type});
+        {.node_name = name_of(i), .index = i, .zone = "local-a", .type = type});
   }
   return park;
 }
 
 base::Result<Park> take_machines(const Park& park, int count) {
   if (count < 1) return base::invalid_argument("a cluster has at least one node");
-  if (static_cast<size_t>(count) > park.machines.size()) {
-    return base::invalid_argument("park \"" + park.name + "\" has " +
-                                  std::to_string(park.machines.size()) + " machines, not " +
-                                  std::to_string(count) + "; raise a count in spec.machines");
+  if (const int64_t running = running_machines(park); count > running) {
+    return base::invalid_argument("park \"" + park.name + "\" has " + std::to_string(running) +
+                                  " machines, not " + std::to_string(count) +
+                                  "; raise a count in spec.machines");
   }
   Park taken = park;
-  taken.machines.resize(static_cast<size_t>(count));
+  taken.machines.clear();
+  for (const Machine& machine : park.machines) {
+    if (!machine.is_on_demand && count-- <= 0) continue;
+    Machine& kept = taken.machines.emplace_back(machine);
+    kept.index = static_cast<int>(taken.machines.size()) - 1;
+    kept.node_name = name_of(kept.index);
+  }
   return taken;
 }
 

@@ -7,9 +7,11 @@
 //   spec:
 //     zones: [{name: local-a}]
 //     machineTypes: [{name: tpu-host-1, cpu: "4", memory: 4Gi, accelerators: {google.com/tpu: 1}}]
-//     machines: [{type: tpu-host-1, zone: local-a, count: 4}]
+//     machines: [{type: tpu-host-1, zone: local-a, count: 4, maxCount: 6}]
 //     images: [{image: pelton.dev/jax, venv: jax, binds: [{from: ../train-gpt, to: /examples}]}]
 //
+// `count` machines run from the beginning; those beyond it, up to maxCount, when pods need them
+// (docs/adr/0017-machines-asked-for.md).
 // The accelerators of a park file are virtual devices: counted and handed out, computing nothing.
 #pragma once
 #include <map>
@@ -38,6 +40,7 @@ struct Machine {
   std::string zone;       ///< "" where the park names none
   MachineType type;
   std::map<std::string, std::string> labels;  ///< the type's, with the machine's over them
+  bool is_on_demand = false;                  ///< started when pods need it
 };
 
 struct Park {
@@ -57,7 +60,8 @@ struct ParkOrigin {
 constexpr int kMaxMachines = 250;  ///< one /24 each in 10.64.0.0/16
 
 /// InvalidArgument names the park, the field, what is wrong and what would be right: an unknown
-/// field, machine type or zone, an impossible quantity or count, more than kMaxMachines.
+/// field, machine type or zone, an impossible quantity or count, more than kMaxMachines, no machine
+/// that runs from the beginning.
 base::Result<Park> parse_park(const base::Json& document, const ParkOrigin& origin);
 
 /// The park as a document that parse_park() reads back, all paths absolute: what a data directory
@@ -67,7 +71,8 @@ base::Json park_to_json(const Park& park);
 /// Without a park file: `count` machines of 4 CPUs and 8 GiB without accelerators in zone local-a.
 Park default_park(int count);
 
-/// The first `count` machines. InvalidArgument where the park has fewer.
+/// The first `count` of the machines that run from the beginning, and all that are on demand, with
+/// names in their new order. InvalidArgument where the park has fewer.
 base::Result<Park> take_machines(const Park& park, int count);
 
 }  // namespace pelton::agent

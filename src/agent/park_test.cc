@@ -40,6 +40,32 @@ TEST(Park, NumbersMachinesInTheOrderOfTheFile) {
   EXPECT_FALSE(take_machines(*park, 4).ok());
 }
 
+TEST(Park, HoldsMachinesBackUntilTheyAreNeeded) {
+  const auto park = parse(std::string(kTypes) +
+                          "  machines:\n"
+                          "  - {type: tpu-host-1, zone: local-a, count: 2, maxCount: 3}\n"
+                          "  - {type: tpu-host-1, count: 1}\n"
+                          "  - {type: tpu-host-1, count: 0, maxCount: 1}\n");
+  ASSERT_TRUE(park.ok()) << park.status().to_string();
+  const auto on_demand = [](const Park& of) {
+    std::string names;
+    for (const Machine& machine : of.machines) {
+      if (machine.is_on_demand) names += machine.node_name + " ";
+    }
+    return names;
+  };
+  EXPECT_EQ(on_demand(*park), "node-2 node-4 ");
+  const auto again = parse_park(park_to_json(*park), {.directory = "/", .venvs_directory = "/"});
+  ASSERT_TRUE(again.ok()) << again.status().to_string();
+  EXPECT_EQ(on_demand(*again), "node-2 node-4 ");
+  const auto taken = take_machines(*park, 1);
+  ASSERT_TRUE(taken.ok());
+  EXPECT_EQ(taken->machines.size(), 3U);
+  EXPECT_EQ(on_demand(*taken), "node-1 node-2 ");
+  EXPECT_EQ(taken->find("node-2")->index, 2);
+  EXPECT_FALSE(take_machines(*park, 4).ok());
+}
+
 TEST(Park, ReadsBackAsItselfWithAbsolutePaths) {
   const auto park = parse(std::string(kTypes) +
                           "  machines: [{type: tpu-host-1, zone: local-a, count: 2}]\n"

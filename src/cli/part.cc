@@ -26,11 +26,12 @@ std::string log_tail(world::Files& files, const std::string& path) {
   return std::string(base::trim(tail));
 }
 
-/// Several parts on their way up.
-class Start {
+}  // namespace
+
+class PartStart::Impl {
  public:
-  Start(os::OsWorld& os, const DataDirectory& directory)
-      : world_(os.world()), directory_(directory), timeout_(world_.timers) {}
+  Impl(world::World& world, const DataDirectory& directory)
+      : world_(world), directory_(directory), timeout_(world_.timers) {}
 
   void run(const std::vector<Part>& parts, base::Duration timeout,
            std::function<void(base::Status)> done) {
@@ -108,7 +109,7 @@ class Start {
   }
 
   world::World& world_;
-  const DataDirectory& directory_;
+  const DataDirectory directory_;
   world::Timer timeout_;
   std::unique_ptr<world::FileWatch> watch_;
   std::vector<std::unique_ptr<world::Process>> processes_;
@@ -116,12 +117,19 @@ class Start {
   std::function<void(base::Status)> done_;
 };
 
-}  // namespace
+PartStart::PartStart(world::World& world, const DataDirectory& directory)
+    : impl_(std::make_unique<Impl>(world, directory)) {}
+PartStart::~PartStart() = default;
+
+void PartStart::run(const std::vector<Part>& parts, base::Duration timeout,
+                    std::function<void(base::Status)> done) {
+  impl_->run(parts, timeout, std::move(done));
+}
 
 base::Status start_parts(os::OsWorld& os, const DataDirectory& directory,
                          const std::vector<Part>& parts, base::Duration timeout) {
   if (parts.empty()) return base::ok();
-  Start start(os, directory);
+  PartStart start(os.world(), directory);
   return await<base::Status>(os, [&](auto done) { start.run(parts, timeout, std::move(done)); });
 }
 

@@ -7,6 +7,7 @@
 #include "cli/blocking.h"
 #include "cli/data_directory.h"
 #include "cli/kubelet_https.h"
+#include "cli/local_provider.h"
 #include "cli/options.h"
 #include "cli/part.h"
 #include "cli/pki.h"
@@ -129,8 +130,14 @@ class Server {
   void start_controllers() {
     transport_ = std::make_unique<client::InProcessTransport>(
         api_->handler(), net::Identity{kControllersName, {"system:masters"}}, world_.timers);
-    manager_ = std::make_unique<control::Manager>(world_, *transport_,
-                                                  control::make_reconcilers(world_.clock.now()));
+    // A server that is started alone has no park.
+    auto park = load_park(world_.files, directory_);
+    provider_ = std::make_unique<LocalProvider>(world_, directory_,
+                                                park.ok() ? std::move(*park) : agent::Park());
+    manager_ = std::make_unique<control::Manager>(
+        world_, *transport_,
+        control::make_reconcilers(world_.clock.now(), {.offers = provider_->offers()}),
+        control::DriverOptions{.provider = provider_.get()});
     manager_->start();
   }
 
@@ -152,6 +159,7 @@ class Server {
   std::unique_ptr<apiserver::ApiServer> api_;
   std::unique_ptr<net::HttpServer> front_;
   std::unique_ptr<client::InProcessTransport> transport_;
+  std::unique_ptr<LocalProvider> provider_;
   std::unique_ptr<control::Manager> manager_;
   std::unique_ptr<agent::NameServer> names_;
 };

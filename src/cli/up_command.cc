@@ -94,12 +94,10 @@ class Up {
     });
   }
 
-  /// Of the park's machines, those without a running agent.
+  /// Of the nodes, those without a running agent.
   std::vector<std::string> missing_agents() const {
-    std::vector<std::string> missing;
-    for (const agent::Machine& machine : park_.machines) {
-      if (!alive_.contains("agent-" + machine.node_name)) missing.push_back(machine.node_name);
-    }
+    std::vector<std::string> missing = node_names();
+    std::erase_if(missing, [&](const auto& node) { return alive_.contains("agent-" + node); });
     return missing;
   }
 
@@ -167,8 +165,11 @@ class Up {
     for (const std::string& node : missing_agents()) {
       parts.push_back({"agent-" + node, {"agent", "--data-dir", directory_.root, "--node", node}});
     }
-    fmt::print("agents     {} to start, {} there\n", parts.size(),
-               park_.machines.size() - parts.size());
+    const size_t nodes = node_names().size();
+    fmt::print("agents     {} to start, {} there\n", parts.size(), nodes - parts.size());
+    if (park_.machines.size() > nodes) {
+      fmt::print("on demand  {} machines more\n", park_.machines.size() - nodes);
+    }
     return start_parts(os_, directory_, parts, kStartTimeout);
   }
 
@@ -176,14 +177,17 @@ class Up {
     PELTON_ASSIGN(auto admin, AdminClient::make(world_, directory_));
     PELTON_TRY(await<base::Status>(
         os_, [&](auto done) { admin->wait_for_ready_nodes(node_names(), kStartTimeout, done); }));
-    fmt::print("nodes      {} Ready\n", park_.machines.size());
+    fmt::print("nodes      {} Ready\n", node_names().size());
     fmt::print("kubeconfig {}\n", directory_.kubeconfig());
     return base::ok();
   }
 
+  /// Those that are there without being asked for.
   std::vector<std::string> node_names() const {
     std::vector<std::string> names;
-    for (const agent::Machine& machine : park_.machines) names.push_back(machine.node_name);
+    for (const agent::Machine& machine : park_.machines) {
+      if (!machine.is_on_demand) names.push_back(machine.node_name);
+    }
     return names;
   }
 

@@ -39,7 +39,7 @@ Driver::Driver(client::Client& client, client::Cache& cache, world::Clock& clock
       log_(log),
       rng_(rng),
       options_(options),
-      executor_(client, clock),
+      executor_(client, clock, options.provider),
       pump_timer_(timers) {}
 
 Driver::~Driver() = default;

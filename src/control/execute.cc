@@ -141,10 +141,12 @@ struct Executor::Issue {
         }));
   }
   void operator()(const GangBind& c) const { executor.bind_gang(run, c); }
+  void operator()(const CreateMachine& c) const { executor.create_machine(run, c); }
   void operator()(const EmitEvent& c) const { executor.emit(run, c); }
 };
 
-Executor::Executor(client::Client& client, world::Clock& clock) : client_(client), clock_(clock) {}
+Executor::Executor(client::Client& client, world::Clock& clock, provider::Provider* provider)
+    : client_(client), clock_(clock), provider_(provider) {}
 Executor::~Executor() = default;
 
 void Executor::execute(std::string_view component, std::vector<Command> commands,
@@ -241,6 +243,19 @@ void Executor::bind_gang(const RunPtr& run, const GangBind& gang) {
                       }
                       on_bound(run, gang.namespace_name, gang.bindings, result.status());
                     }));
+}
+
+void Executor::create_machine(const RunPtr& run, const CreateMachine& command) {
+  const ObjectKey key{"Node", "", command.node_name};
+  if (provider_ == nullptr) {
+    return fail(run, key, Status(Code::FailedPrecondition, "no provider makes machines here"));
+  }
+  provider_->create(command.node_name,
+                    [this, run, key, weak = std::weak_ptr<bool>(alive_)](const Status& status) {
+                      if (weak.expired()) return;
+                      if (!status.ok()) return fail(run, key, status);
+                      step(run);
+                    });
 }
 
 void Executor::emit(const RunPtr& run, const EmitEvent& event) {

@@ -12,6 +12,7 @@
 #include "client/cache.h"
 #include "client/client.h"
 #include "control/plan.h"
+#include "provider/provider.h"
 #include "world/clock.h"
 
 namespace pelton::control {
@@ -44,8 +45,9 @@ struct ExecuteResult {
 
 class Executor {
  public:
-  /// References must outlive it. Dies silently with plans in flight.
-  Executor(client::Client& client, world::Clock& clock);
+  /// References must outlive it. Dies silently with plans in flight. `provider` may be null:
+  /// then no machine can be had.
+  Executor(client::Client& client, world::Clock& clock, provider::Provider* provider = nullptr);
   ~Executor();
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
@@ -69,10 +71,12 @@ class Executor {
                 const std::vector<PodBinding>& bindings, const base::Status& status);
   void fail(const RunPtr& run, const ObjectKey& key, base::Status status);
   void emit(const RunPtr& run, const EmitEvent& event);
+  void create_machine(const RunPtr& run, const CreateMachine& command);
   void bind_gang(const RunPtr& run, const GangBind& gang);
 
   client::Client& client_;
   world::Clock& clock_;
+  provider::Provider* const provider_;
   bool has_no_gang_resource_ = false;  ///< as the server said
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -37,6 +37,7 @@ struct Describe {
     return "GangBind " + c.namespace_name + "/" + c.gang_name + " (" +
            std::to_string(c.bindings.size()) + " pods)";
   }
+  std::string operator()(const CreateMachine& c) const { return "CreateMachine " + c.node_name; }
   std::string operator()(const EmitEvent& c) const {
     return "EmitEvent " + c.reason + " about " + c.regarding["kind"].as_string() + " " +
            c.regarding["namespace"].as_string() + "/" + c.regarding["name"].as_string();

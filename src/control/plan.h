@@ -82,6 +82,11 @@ struct GangBind {
   std::vector<PodBinding> bindings;
 };
 
+/// Asks for a machine, by the name of the node that it becomes (provider/provider.h).
+struct CreateMachine {
+  std::string node_name;
+};
+
 /// Tells people. Equal events are counted, not repeated. Its failure stops nothing.
 struct EmitEvent {
   base::Json regarding;  ///< api::make_object_reference(object)
@@ -91,7 +96,7 @@ struct EmitEvent {
 };
 
 using Command = std::variant<Create, Update, UpdateStatus, Finalize, Patch, Delete, ConfirmAbsent,
-                             Bind, GangBind, EmitEvent>;
+                             Bind, GangBind, CreateMachine, EmitEvent>;
 
 struct Plan {
   std::vector<Command> commands;

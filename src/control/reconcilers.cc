@@ -6,6 +6,7 @@
 #include "control/garbage_reconciler.h"
 #include "control/job_reconciler.h"
 #include "control/jobset_reconciler.h"
+#include "control/machine_reconciler.h"
 #include "control/namespace_reconciler.h"
 #include "control/node_lifecycle_reconciler.h"
 #include "control/recovery_reconciler.h"
@@ -27,6 +28,9 @@ std::vector<std::unique_ptr<Reconciler>> make_reconcilers(base::Instant now,
   all.push_back(std::make_unique<GarbageReconciler>());
   all.push_back(std::make_unique<NamespaceReconciler>());
   all.push_back(std::make_unique<ServiceAccountReconciler>());
+  if (!options.offers.empty()) {
+    all.push_back(std::make_unique<MachineReconciler>(std::move(options.offers)));
+  }
   if (options.event_ttl) all.push_back(std::make_unique<EventReconciler>(*options.event_ttl));
   return all;
 }

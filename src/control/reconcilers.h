@@ -17,6 +17,8 @@ struct ReconcilerOptions {
   decide::workload::NodeLifecycleOptions node_lifecycle;
   /// How long Events are kept; nullopt where the server removes them itself.
   std::optional<base::Duration> event_ttl = decide::workload::kEventTtl;
+  /// Machines that can be had (provider::Provider::offers()); none: nobody is nominated for one.
+  std::vector<base::Json> offers;
 };
 
 /// Those of the embedded cluster. `now`: when the controllers begin (see listening_since).

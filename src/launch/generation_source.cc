@@ -70,6 +70,7 @@ void LocalSource::decide() {
   if (!is_last()) observed.policy.rungs.insert(recovery::Rung::RestartInPlace);
   // Of who has done no step it is not known that it fails where it has failed before.
   observed.policy.patience = report_.first_step >= 0 ? kPatience : INT_MAX;
+  observed.policy.budget.generations = INT_MAX;  // that is --max-restarts
   observed.wanted_pods = 1;
   recovery::PodFacts pod;
   pod.name = settings_.member.pod;

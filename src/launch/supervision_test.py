@@ -286,6 +286,14 @@ class Supervision(PeltonRun):
     self.assertEqual(self.process.wait(GIVE_UP_SECONDS), 143)
     self.assertFalse(any(is_alive(pid) for pid in pids.values()))
 
+  def test_a_group_alone_is_restarted_as_often_as_its_flag_says(self):
+    begun = self.directory / "begun"
+    result = subprocess.run([PELTON, "run", "--max-restarts=65", "--", "sh", "-c",
+                             f"echo >> {begun}; kill -9 $$"], stderr=subprocess.PIPE, check=False,
+                            timeout=GIVE_UP_SECONDS)
+    self.assertNotEqual(result.returncode, 0)
+    self.assertEqual(len(begun.read_bytes()), 66, result.stderr)
+
   def test_what_fails_again_and_again_at_one_step_is_given_up_with_a_diagnosis(self):
     (self.directory / "fails.py").write_text('''
 import os, pelton

@@ -54,10 +54,12 @@ struct Cluster::Node {
 };
 
 struct Cluster::Controllers {
-  Controllers(sim::SimProcess& p, std::vector<std::unique_ptr<control::Reconciler>> reconcilers)
+  Controllers(sim::SimProcess& p, base::Instant now, provider::Provider& provider)
       : process(p),
         transport(p.world(), kControllersCaller),
-        manager(p.world(), transport, std::move(reconcilers)) {
+        manager(p.world(), transport,
+                control::make_reconcilers(now, {.offers = provider.offers()}),
+                {.provider = &provider}) {
     manager.start();
   }
   sim::SimProcess& process;
@@ -76,7 +78,8 @@ Cluster::Cluster(const Spec& spec, uint64_t seed)
            .is_reachable = [this](const auto& node) { return is_reachable(node); },
            .memory = [this] { return &trainers_.memory(); }}),
       trainers_(sim_.timers(), sim_.world().clock, training_checkers_, sim_.rng("trainers")),
-      rng_(sim_.rng("cluster")) {
+      rng_(sim_.rng("cluster")),
+      provider_(sim_.timers(), sim_.rng("provider"), spec.boot) {
   outcome_.seed = seed;
   for (const WorkloadSpec& workload : spec_.workload)
     has_training_ |= workload.training.has_value();
@@ -92,9 +95,12 @@ Cluster::Cluster(const Spec& spec, uint64_t seed)
                                  checkers_, sim_.rng("user"), make_workload(spec_, workload));
   observer_ = std::make_unique<Observer>(sim_.add_machine(kObserverHost).start().world(),
                                          kObserverCaller, checkers_, sim_.rng(kObserverHost));
-  for (int64_t i = 0; i < spec_.nodes; ++i) {
+  for (size_t i = 0; i < static_cast<size_t>(spec_.nodes + spec_.on_demand); ++i) {
+    const std::string name = node_name(i);
     nodes_.push_back(std::make_unique<Node>());
-    nodes_.back()->machine = &sim_.add_machine(node_name(static_cast<size_t>(i)));
+    nodes_.back()->machine = &sim_.add_machine(name);
+    if (!is_on_demand(i)) continue;
+    provider_.add(name, {simulated_node(name, spec_.accelerators), [this, i] { start_node(i); }});
   }
 }
 
@@ -104,7 +110,9 @@ Outcome Cluster::run() {
   start_server();
   watch_server();
   start_controllers();
-  for (size_t i = 0; i < nodes_.size(); ++i) start_node(i);
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    if (!is_on_demand(i)) start_node(i);
+  }
   user_->start();
   schedule_faults();
   schedule_user();
@@ -243,12 +251,13 @@ void Cluster::watch_server() {
 void Cluster::start_controllers() {
   last_disturbed_ = sim_.now();
   if (server_) server_->forget(kControllersCaller);
-  controllers_ = std::make_unique<Controllers>(controllers_machine_.start(),
-                                               control::make_reconcilers(sim_.now()));
+  controllers_ =
+      std::make_unique<Controllers>(controllers_machine_.start(), sim_.now(), provider_);
 }
 
 void Cluster::start_node(size_t index) {
   Node& node = *nodes_[index];
+  if (node.kubelet) return;  // asked for while it was coming back
   if (server_) server_->forget(kFirstNodeCaller + index);
   node.process = &node.machine->start();
   node.transport = std::make_unique<SimTransport>(node.process->world(), kFirstNodeCaller + index);
@@ -356,7 +365,7 @@ void Cluster::kill_node() {
   node.pods.clear();
   trainers_.memory().lose(node_name(index));
   node.transport.reset();
-  if (is_settling_) return;
+  if (is_settling_ || is_on_demand(index)) return;
   sim_.timers().after(spec_.node_deaths->downtime.draw(rng_), [this, index] { start_node(index); });
 }
 

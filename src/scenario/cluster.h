@@ -12,6 +12,7 @@
 #include "scenario/server_process.h"
 #include "scenario/sim_transport.h"
 #include "scenario/simulated_kubelet.h"
+#include "scenario/simulated_provider.h"
 #include "scenario/spec.h"
 #include "scenario/trainers.h"
 #include "scenario/training_checkers.h"
@@ -51,6 +52,7 @@ class Cluster {
   void watch_server();
   void start_controllers();
   void start_node(size_t index);
+  bool is_on_demand(size_t index) const { return index >= static_cast<size_t>(spec_.nodes); }
   void schedule(const std::optional<Recurring>& fault, const std::string& name,
                 std::function<void()> strike);
   void crash_server();
@@ -93,8 +95,9 @@ class Cluster {
   /// have left; 0: not so.
   uint64_t answers_until_crash_ = 0, gangs_until_crash_ = 0;
   std::unique_ptr<ServerProcess> server_;
+  SimulatedProvider provider_;
   std::unique_ptr<Controllers> controllers_;
-  std::vector<std::unique_ptr<Node>> nodes_;
+  std::vector<std::unique_ptr<Node>> nodes_;  ///< the last spec_.on_demand: when asked for
   std::unique_ptr<User> user_;
   std::unique_ptr<Observer> observer_;
 };

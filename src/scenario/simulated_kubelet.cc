@@ -85,6 +85,17 @@ struct SimulatedKubelet::Run {
   world::Timer tell_workers;
 };
 
+Json simulated_node(const std::string& name, const std::map<std::string, int64_t>& accelerators) {
+  Json amounts = Json::object({{"cpu", "64"}, {"memory", "256Gi"}, {"pods", "110"}});
+  for (const auto& [resource, count] : accelerators) amounts.set(resource, std::to_string(count));
+  return Json::object(
+      {{"apiVersion", "v1"},
+       {"kind", "Node"},
+       {"metadata", Json::object({{"name", name},
+                                  {"labels", Json::object({{"kubernetes.io/hostname", name}})}})},
+       {"status", Json::object({{"capacity", amounts}, {"allocatable", amounts}})}});
+}
+
 SimulatedKubelet::SimulatedKubelet(const world::World& world, client::Transport& transport,
                                    KubeletOptions options)
     : world_(world),
@@ -142,15 +153,7 @@ void SimulatedKubelet::report_node(const base::Result<Json>& node) {
     return;
   }
   if (node.error().code() != base::Code::NotFound) return;
-  Json amounts = Json::object({{"cpu", "64"}, {"memory", "256Gi"}, {"pods", "110"}});
-  for (const auto& [name, count] : options_.accelerators) amounts.set(name, std::to_string(count));
-  Json object = Json::object(
-      {{"apiVersion", "v1"},
-       {"kind", "Node"},
-       {"metadata",
-        Json::object({{"name", options_.node_name},
-                      {"labels", Json::object({{"kubernetes.io/hostname", options_.node_name}})}})},
-       {"status", Json::object({{"capacity", amounts}, {"allocatable", amounts}})}});
+  Json object = simulated_node(options_.node_name, options_.accelerators);
   api::set_condition(object, {"Ready", "True", "KubeletReady", ""}, world_.clock.now());
   client_.create(object, [](const auto&) {});
 }

@@ -42,6 +42,10 @@ struct KubeletOptions {
   SimulatedPods* pods = nullptr;  ///< of this node, where there is make_pod
 };
 
+/// The Node that such a kubelet registers.
+base::Json simulated_node(const std::string& name,
+                          const std::map<std::string, int64_t>& accelerators);
+
 class SimulatedKubelet {
  public:
   /// Both must outlive it. Begins at once.

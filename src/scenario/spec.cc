@@ -119,7 +119,9 @@ Status read_cluster(const Json& json, Spec& spec) {
     spec.accelerators[name] = count.as_int();
   }
   reader.integer("history", spec.history);
-  return reader.finish({"nodes", "accelerators", "history"});
+  reader.integer("onDemand", spec.on_demand);
+  reader.durations("boot", spec.boot);
+  return reader.finish({"nodes", "accelerators", "history", "onDemand", "boot"});
 }
 
 Status read_training(const Json& json, const std::string& path, TrainingSpec& training) {

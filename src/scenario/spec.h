@@ -2,7 +2,7 @@
 // A scenario file: what runs, what breaks, and what must be true in the end. Pure.
 //
 //   name: gangs-under-faults
-//   cluster: {nodes: 16, accelerators: {google.com/tpu: 4}}
+//   cluster: {nodes: 16, accelerators: {google.com/tpu: 4}, onDemand: 2, boot: 20s..60s}
 //   workload:
 //     - {jobsets: 10, pods: 2..8, accelerators: 1, run: 5s..60s, arrive: 0s..60s,
 //        failing: 0.05, maxRestarts: 3}
@@ -113,6 +113,8 @@ struct UserSpec {
 struct Spec {
   std::string name;
   int64_t nodes = 1;
+  int64_t on_demand = 0;                        ///< machines more, which come when asked for
+  DurationRange boot;                           ///< of those
   std::map<std::string, int64_t> accelerators;  ///< per node
   int64_t history = 200'000;                    ///< changes that the server keeps for watches
   std::vector<WorkloadSpec> workload;

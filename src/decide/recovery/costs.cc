@@ -18,6 +18,9 @@ constexpr double kPodSeconds = 5;          // torchrun's cold start, 2.5 to 3.7 
 constexpr double kWarmSpareSeconds = 1.5;  // as in place, and its state comes from a peer
 constexpr double kColdSpareSeconds = 4;    // torchrun's cold start
 constexpr double kShrinkSeconds = 1.3;     // as in place, and resharding
+// Karpenter's end-to-end test allows 2 minutes for a scale-out; a machine's boot is most of it.
+constexpr double kMachineSeconds = 90;
+constexpr const char* kMachineSource = "prior 90 s: a machine's boot, and a new sandbox";
 constexpr double kRepairSeconds = 81'000;  // 0.94 days: the median of the InfiniteHBD trace
 constexpr double kFailuresPerNodeDay = 0.0042;  // of the same trace
 constexpr double kSecondsPerDay = 86'400;
@@ -94,14 +97,18 @@ Seconds recovery_time(const JobRecord& record, Rung rung, bool is_warm) {
   return prior;
 }
 
-Seconds waiting_time(const JobRecord& record) {
+Seconds waiting_time(const JobRecord& record, bool needs_machine) {
   std::vector<double> samples;
   for (auto past = record.history.rbegin(); past != record.history.rend(); ++past) {
     if (past->phase != Generation::Phase::Waiting || past->rung != Rung::Wait) continue;
     if (past->folded > 0 || samples.size() >= kSamplesMax) break;
     samples.push_back((past->ended - past->began).to_seconds());
   }
-  if (samples.empty()) return recovery_time(record, Rung::RestartPod, false);
+  if (samples.empty()) {
+    Seconds time = recovery_time(record, Rung::RestartPod, false);
+    if (needs_machine) time = {time.value + kMachineSeconds, kMachineSource};
+    return time;
+  }
   Seconds time = measured(samples);
   time.value += recovery_time(record, Rung::RestartInPlace, true).value;
   return time;

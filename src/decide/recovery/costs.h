@@ -20,7 +20,8 @@ struct Seconds {
 Seconds recovery_time(const JobRecord& record, Rung rung, bool is_warm);
 
 /// Until a pod that is missing is back and the job steps: as it was in this job's earlier waits.
-Seconds waiting_time(const JobRecord& record);
+/// `needs_machine`: one that was asked for has to come first.
+Seconds waiting_time(const JobRecord& record, bool needs_machine);
 
 /// Until a machine that failed is back.
 Seconds repair_time();

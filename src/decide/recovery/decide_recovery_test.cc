@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "decide/recovery/decide_recovery.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "decide/recovery/membership.h"
@@ -304,6 +305,23 @@ TEST(Recovery, WaitingThatLastsLongerThanExpectedIsGivenUpForLessWidth) {
   EXPECT_EQ(job.members(), "p1");
 }
 
+TEST(Recovery, AMachineThatWasAskedForIsNotWaitedForWhereFewerRanksCanGoOn) {
+  TestJob job(2, elastic(1));
+  job.start();
+  job.remove_pod("p0");
+  job.settle();
+  ASSERT_EQ(job.generation().phase, Phase::Waiting) << "a pod is soon back";
+  job.make_pods();
+  job.pod("p0'").expected_node = "node-9";
+  job.settle();
+  EXPECT_EQ(job.rung(), Rung::Shrink) << "a machine takes longer than a pod";
+  EXPECT_THAT(job.alternative(Rung::Wait)->why, ::testing::StartsWith("node-9 was asked for"));
+  EXPECT_LT(job.alternative(Rung::Wait)->lost_accelerator_seconds, 2 * 3600) << "it is no repair";
+  job.join_all();
+  job.settle();
+  EXPECT_EQ(job.rung(), Rung::Grow);
+}
+
 TEST(Recovery, ANoticeIsAnsweredBeforeItsDeadline) {
   TestJob job(3, with_spares(1));
   job.start();
@@ -560,6 +578,17 @@ TEST(Policy, WorldsAreWholeReplicasAndDeclaredMeshes) {
   EXPECT_EQ(allowed_worlds(policy, 10, 2), (std::vector<int>{6, 4}));
   EXPECT_EQ(allowed_worlds(elastic(5), 4, 1), (std::vector<int>{}));
   EXPECT_EQ(allowed_worlds({}, 4, 1), (std::vector<int>{4}));
+}
+
+TEST(RecoveryObserve, APodThatAMachineWasAskedForIsOnItsWay) {
+  Json pod = *Json::parse(R"({"metadata":{"name":"p","uid":"u"},"spec":{},"status":{"conditions":[
+      {"type":"PodScheduled","status":"False","reason":"Unschedulable"}]}})");
+  EXPECT_TRUE(observe_pod(pod).is_unschedulable);
+  pod.make("status.nominatedNodeName") = "node-9";
+  EXPECT_FALSE(observe_pod(pod).is_unschedulable);
+  EXPECT_EQ(observe_pod(pod).expected_node, "node-9");
+  pod.make("spec.nodeName") = "node-2";
+  EXPECT_EQ(observe_pod(pod).expected_node, "");
 }
 
 TEST(RecoveryObserve, ADeviceThatTheKernelGaveUpIsANoticeWithoutADeadline) {

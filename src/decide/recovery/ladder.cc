@@ -202,13 +202,16 @@ class Ladder {
     return plan;
   }
 
-  /// A pod that no node has room for comes when a machine is repaired; another soon. What has been
-  /// waited for in vain may be expected to take as long again.
+  /// A pod that no node has room for comes when a machine is repaired, or when the one comes that was
+  /// asked for; another soon. What has been waited for in vain may be expected to take as long again.
   Seconds time_until_back() const {
+    std::string machine;
     for (const PodFacts& pod : observed_.pods) {
       if (pod.is_unschedulable) return repair_time();
+      if (!pod.expected_node.empty()) machine = pod.expected_node;
     }
-    Seconds time = waiting_time(observed_.record);
+    Seconds time = waiting_time(observed_.record, !machine.empty());
+    if (!machine.empty()) time.source = machine + " was asked for; " + time.source;
     if (trouble_.is_running) return time;
     const double waited = (now_ - observed_.record.generation.began).to_seconds();
     if (waited > time.value) time = {waited, fmt::format("it has taken {:.0f} s already", waited)};

@@ -62,7 +62,9 @@ PodFacts observe_pod(const Json& pod) {
   const std::string& phase = pod["status"]["phase"].as_string();
   facts.has_ended = phase == "Succeeded" || phase == "Failed";
   facts.is_leaving = api::is_being_deleted(pod);
-  facts.is_unschedulable = facts.node.empty() && is_unschedulable(pod);
+  if (facts.node.empty()) facts.expected_node = pod["status"]["nominatedNodeName"].as_string();
+  facts.is_unschedulable =
+      facts.node.empty() && facts.expected_node.empty() && is_unschedulable(pod);
   facts.has_joined = api::find_condition(pod, kWorkersCondition) != nullptr;
   facts.report = report_in(pod);
   if (const Json* target = api::find_condition(pod, "DisruptionTarget");

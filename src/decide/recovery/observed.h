@@ -27,7 +27,8 @@ struct PodFacts {
   bool has_joined = false;  ///< its supervisor has reported
   bool has_ended = false;   ///< phase Succeeded or Failed
   bool is_leaving = false;  ///< being deleted
-  bool is_unschedulable = false;
+  bool is_unschedulable = false;  ///< and nobody has asked for a machine for it
+  std::string expected_node;      ///< that was asked for: it has no node until that is there
   std::optional<Notice> notice;
   PodReport report;
 };
