@@ -18,6 +18,7 @@ using base::Json;
 Json node_document(const std::string& name) {
   Json node = FakeCluster::object("v1", "Node", name);
   node.make("status.allocatable") = Json::object({{"cpu", "4"}, {"google.com/tpu", "1"}});
+  api::set_condition(node, {"Ready", "True", "KubeletReady", ""}, base::Instant());
   return node;
 }
 

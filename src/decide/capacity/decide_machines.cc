@@ -34,8 +34,9 @@ std::map<std::string, const Json*> absent_machines(const Observed& observed) {
         std::any_of(taints.begin(), taints.end(), [](const Json& taint) {
           return !taint["key"].as_string().starts_with("node.kubernetes.io/");
         });
-    const bool is_gone = ready != nullptr && (*ready)["status"].as_string() != "True";
-    if (!is_gone || is_shunned) absent.erase(api::name_of(*node));
+    // A Node that has just been made does not say what it has yet.
+    const bool is_there = ready != nullptr && (*ready)["status"].as_string() == "True";
+    if (is_there || is_shunned) absent.erase(api::name_of(*node));
   }
   return absent;
 }

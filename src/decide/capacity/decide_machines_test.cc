@@ -90,7 +90,11 @@ TEST_F(Machines, WhoIsNominatedWaitsAndTheMachineIsAskedForUntilItIsReady) {
   nominate(waiting_pod("a"), "node-9");
   EXPECT_EQ(nominations(), "");
   EXPECT_EQ(asked(), std::set<std::string>{"node-9"});
-  cluster.node("node-9", kHost);  // it has registered
+  cluster.node("node-9", "{}");  // it has registered, and not said yet what it has
+  offers.node("node-10", kHost);
+  EXPECT_EQ(nominations(), "");
+  EXPECT_EQ(asked(), std::set<std::string>{"node-9"});
+  cluster.find_node("node-9").make("status.allocatable") = placement::parse(kHost);
   mark_ready("node-9", "False");
   EXPECT_EQ(asked(), std::set<std::string>{"node-9"});
   mark_ready("node-9", "True");
