@@ -64,7 +64,7 @@ class Job:
     try:
       words = memoryview((self.directory / f"steps-{self.generation}").read_bytes()).cast("q")
       return min(words[:RANKS])
-    except (FileNotFoundError, IndexError):
+    except (FileNotFoundError, ValueError):  # empty yet
       return 0
 
   def order(self, rank, what):

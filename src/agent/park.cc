@@ -197,8 +197,9 @@ base::Status read_machines(Reader in, const std::map<std::string, MachineType>& 
     PELTON_TRY(entry.expect_nothing_else());
     for (int64_t n = 0; n < most; ++n) {
       if (park.machines.size() == kMaxMachines) {
-        return entry.error(n < count ? "count" : "maxCount", "a park has at most " + std::to_string(kMaxMachines) +
-                                        " machines on one host");
+        return entry.error(
+            n < count ? "count" : "maxCount",
+            "a park has at most " + std::to_string(kMaxMachines) + " machines on one host");
       }
       Machine machine{.index = static_cast<int>(park.machines.size()),
                       .zone = zone,
@@ -340,8 +341,7 @@ Park default_park(int count) {
                          .cpu = api::Quantity::of(4),
                          .memory = api::Quantity::of_bytes(int64_t{8} << 30)};
   for (int i = 0; i < count; ++i) {
-    park.machines.push_back(
-        {.node_name = name_of(i), .index = i, .zone = "local-a", .type = type});
+    park.machines.push_back({.node_name = name_of(i), .index = i, .zone = "local-a", .type = type});
   }
   return park;
 }

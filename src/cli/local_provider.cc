@@ -32,22 +32,22 @@ void LocalProvider::create(const std::string& node_name, std::function<void(base
   } else if (on_their_way_.insert(node_name).second) {
     start(node_name);
   }
-  world_.timers.after(base::Duration(), [status, done = std::move(done),
-                                         weak = std::weak_ptr<bool>(alive_)] {
-    if (!weak.expired()) done(status);
-  });
+  world_.timers.after(base::Duration(),
+                      [status, done = std::move(done), weak = std::weak_ptr<bool>(alive_)] {
+                        if (!weak.expired()) done(status);
+                      });
 }
 
 void LocalProvider::start(const std::string& node_name) {
   world_.log.info("machine.start", {{"node", node_name}});
   auto& start = starts_[node_name] = std::make_unique<PartStart>(world_, directory_);
-  start->run({{"agent-" + node_name, {"agent", "--data-dir", directory_.root, "--node", node_name}}},
-             kStartTimeout, [this, node_name](const base::Status& status) {
-               on_their_way_.erase(node_name);
-               if (status.ok()) return;
-               world_.log.warning("machine.failed",
-                                  {{"node", node_name}, {"reason", status.message()}});
-             });
+  start->run(
+      {{"agent-" + node_name, {"agent", "--data-dir", directory_.root, "--node", node_name}}},
+      kStartTimeout, [this, node_name](const base::Status& status) {
+        on_their_way_.erase(node_name);
+        if (status.ok()) return;
+        world_.log.warning("machine.failed", {{"node", node_name}, {"reason", status.message()}});
+      });
 }
 
 }  // namespace pelton::cli

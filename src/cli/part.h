@@ -17,16 +17,16 @@ struct Part {
   std::vector<std::string> arguments;  ///< of `pelton`
 };
 
-/// Starts parts at once, each in a session of its own, its output in log/NAME.log: several on their
-/// way up. One that runs or is on its way is not started again.
+/// Starts parts at once, each in a session of its own, its output in log/NAME.log: several on
+/// their way up. One that runs or is on its way is not started again.
 class PartStart {
  public:
   PartStart(world::World& world, const DataDirectory& directory);
   ~PartStart();
 
-  /// Once. `done`, when all serve (each writes its run record then). Unavailable with the end of its
-  /// log where one ends first, or is not ready within `timeout`; the others run on. It may be called
-  /// from within, and must not destroy this.
+  /// Once. `done`, when all serve (each writes its run record then). Unavailable with the end of
+  /// its log where one ends first, or is not ready within `timeout`; the others run on. It may be
+  /// called from within, and must not destroy this.
   void run(const std::vector<Part>& parts, base::Duration timeout,
            std::function<void(base::Status)> done);
 

@@ -38,7 +38,7 @@ struct DriverOptions {
   base::Duration max_backoff = base::Duration::seconds(30);
   /// A cache that does not show our write for so long is taken to have missed it.
   base::Duration expectation_timeout = base::Duration::seconds(30);
-  size_t max_in_flight = 64;  ///< plans being executed at once
+  size_t max_in_flight = 64;               ///< plans being executed at once
   provider::Provider* provider = nullptr;  ///< outlives the driver; null: no machine can be had
 };
 

@@ -57,8 +57,7 @@ struct Cluster::Controllers {
   Controllers(sim::SimProcess& p, base::Instant now, provider::Provider& provider)
       : process(p),
         transport(p.world(), kControllersCaller),
-        manager(p.world(), transport,
-                control::make_reconcilers(now, {.offers = provider.offers()}),
+        manager(p.world(), transport, control::make_reconcilers(now, {.offers = provider.offers()}),
                 {.provider = &provider}) {
     manager.start();
   }
@@ -251,8 +250,7 @@ void Cluster::watch_server() {
 void Cluster::start_controllers() {
   last_disturbed_ = sim_.now();
   if (server_) server_->forget(kControllersCaller);
-  controllers_ =
-      std::make_unique<Controllers>(controllers_machine_.start(), sim_.now(), provider_);
+  controllers_ = std::make_unique<Controllers>(controllers_machine_.start(), sim_.now(), provider_);
 }
 
 void Cluster::start_node(size_t index) {

@@ -29,11 +29,10 @@ std::map<std::string, const Json*> absent_machines(const Observed& observed) {
   for (const Json* node : observed.world.nodes) {
     const Json* ready = api::find_condition(*node, "Ready");
     const auto& taints = (*node)["spec"]["taints"].items();
-    const bool is_shunned =
-        (*node)["spec"]["unschedulable"].as_bool() ||
-        std::any_of(taints.begin(), taints.end(), [](const Json& taint) {
-          return !taint["key"].as_string().starts_with("node.kubernetes.io/");
-        });
+    const bool is_shunned = (*node)["spec"]["unschedulable"].as_bool() ||
+                            std::any_of(taints.begin(), taints.end(), [](const Json& taint) {
+                              return !taint["key"].as_string().starts_with("node.kubernetes.io/");
+                            });
     // A Node that has just been made does not say what it has yet.
     const bool is_there = ready != nullptr && (*ready)["status"].as_string() == "True";
     if (is_there || is_shunned) absent.erase(api::name_of(*node));
@@ -44,7 +43,8 @@ std::map<std::string, const Json*> absent_machines(const Observed& observed) {
 /// pod uid -> node, as if all machines were there.
 std::map<std::string, std::string> place(placement::World world,
                                          const std::map<std::string, const Json*>& absent) {
-  std::erase_if(world.nodes, [&](const Json* node) { return absent.contains(api::name_of(*node)); });
+  std::erase_if(world.nodes,
+                [&](const Json* node) { return absent.contains(api::name_of(*node)); });
   for (const auto& [name, offer] : absent) world.nodes.push_back(offer);
   std::map<std::string, std::string> nodes;
   for (const placement::Placement& placed :
@@ -91,7 +91,8 @@ Decision decide_machines(const Observed& observed) {
   }
   std::sort(decision.nominations.begin(), decision.nominations.end(),
             [](const Nomination& a, const Nomination& b) {
-              return std::tie(a.namespace_name, a.pod_name) < std::tie(b.namespace_name, b.pod_name);
+              return std::tie(a.namespace_name, a.pod_name) <
+                     std::tie(b.namespace_name, b.pod_name);
             });
   return decision;
 }

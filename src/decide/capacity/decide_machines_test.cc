@@ -30,9 +30,7 @@ class Machines : public Test {
   void mark_ready(const std::string& node, const std::string& status) {
     api::set_condition(cluster.find_node(node), {"Ready", status, "Test", ""}, Instant());
   }
-  Decision decide() {
-    return decide_machines({cluster.world(), offers.world().nodes});
-  }
+  Decision decide() { return decide_machines({cluster.world(), offers.world().nodes}); }
   std::string nominations() {
     std::string text;
     for (const Nomination& each : decide().nominations) {
@@ -116,8 +114,8 @@ TEST_F(Machines, AMachineThatIsFullWhenItComesIsNominatedNoLonger) {
 TEST_F(Machines, AMachineThatWasLostCanBeHadAgainButNotBehindAQuarantine) {
   Json& lost = cluster.node("node-9", kHost);
   mark_ready("node-9", "Unknown");
-  lost.make("spec.taints") = placement::parse(
-      R"([{"key":"node.kubernetes.io/unreachable","effect":"NoSchedule"}])");
+  lost.make("spec.taints") =
+      placement::parse(R"([{"key":"node.kubernetes.io/unreachable","effect":"NoSchedule"}])");
   offers.node("node-9", kHost);
   waiting_pod("a");
   EXPECT_EQ(nominations(), "a@node-9 ");

@@ -21,7 +21,7 @@ constexpr double kShrinkSeconds = 1.3;     // as in place, and resharding
 // Karpenter's end-to-end test allows 2 minutes for a scale-out; a machine's boot is most of it.
 constexpr double kMachineSeconds = 90;
 constexpr const char* kMachineSource = "prior 90 s: a machine's boot, and a new sandbox";
-constexpr double kRepairSeconds = 81'000;  // 0.94 days: the median of the InfiniteHBD trace
+constexpr double kRepairSeconds = 81'000;       // 0.94 days: the median of the InfiniteHBD trace
 constexpr double kFailuresPerNodeDay = 0.0042;  // of the same trace
 constexpr double kSecondsPerDay = 86'400;
 constexpr size_t kSamplesMax = 15;

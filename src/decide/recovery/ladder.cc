@@ -202,8 +202,9 @@ class Ladder {
     return plan;
   }
 
-  /// A pod that no node has room for comes when a machine is repaired, or when the one comes that was
-  /// asked for; another soon. What has been waited for in vain may be expected to take as long again.
+  /// A pod that no node has room for comes when a machine is repaired, or when the one comes that
+  /// was asked for; another soon. What has been waited for in vain may be expected to take as long
+  /// again.
   Seconds time_until_back() const {
     std::string machine;
     for (const PodFacts& pod : observed_.pods) {

@@ -24,9 +24,9 @@ struct PodFacts {
   std::string name, uid, node, address;
   int64_t order = 0;  ///< global index of its Job, then its completion index
   base::Instant created;
-  bool has_joined = false;  ///< its supervisor has reported
-  bool has_ended = false;   ///< phase Succeeded or Failed
-  bool is_leaving = false;  ///< being deleted
+  bool has_joined = false;        ///< its supervisor has reported
+  bool has_ended = false;         ///< phase Succeeded or Failed
+  bool is_leaving = false;        ///< being deleted
   bool is_unschedulable = false;  ///< and nobody has asked for a machine for it
   std::string expected_node;      ///< that was asked for: it has no node until that is there
   std::optional<Notice> notice;
