@@ -168,7 +168,7 @@ class Up {
     const size_t nodes = node_names().size();
     fmt::print("agents     {} to start, {} there\n", parts.size(), nodes - parts.size());
     if (park_.machines.size() > nodes) {
-      fmt::print("on demand  {} machines more\n", park_.machines.size() - nodes);
+      fmt::print("on demand  {} more\n", park_.machines.size() - nodes);
     }
     return start_parts(os_, directory_, parts, kStartTimeout);
   }
