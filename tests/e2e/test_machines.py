@@ -66,14 +66,19 @@ class Machines(ClusterTest):
         self.assertIn("pod triggered scale-up: node-2", events)
         self.finish()
 
-        # A server that dies while a machine is on its way starts no second one.
+        # A server that dies while a machine does not come asks again, once, for that one alone.
         (self.shared / "finish").unlink()
         self.kubectl("delete", "jobsets", "--all", "--cascade=foreground", "--timeout=60s")
         stopped = self.cluster.pid("agent-node-2")
+        in_the_way = self.cluster.directory / "log" / "agent-node-3.log"
+        in_the_way.mkdir()  # the agent cannot begin
         self.cluster.apply(test_recovery.jobset("train", "p", 3, self.shared))
         pod = eventually(lambda: self.nominated("node-3"), what="a pod that waits for node-3")
         self.assertIn("Unschedulable", str(pod["status"]["conditions"]))
+        said = self.cluster.directory / "log" / "server.log"
+        eventually(lambda: "machine.failed" in said.read_text(), what="what the server says of it")
         self.cluster.kill("server")
+        in_the_way.rmdir()
         self.cluster.start()
         self.running(world=3, timeout=120)
         self.assertEqual(len(self.agents("node-3")), 1)
