@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 
 #include "launch/follower.h"
 #include "launch/generation_source.h"
@@ -97,7 +98,8 @@ class Supervisor {
   Follower follower_;
   Sensor sensor_;
   std::map<int, Finding> findings_;  ///< of the last look, by rank; those that do not act
-  std::map<std::pair<int, std::string>, base::Duration> said_;  ///< by rank and cause: when
+  /// By generation, rank and cause: when. Of older generations nothing is kept.
+  std::map<std::tuple<int64_t, int, std::string>, base::Duration> said_;
   bool has_said_notice_ = false;                                ///< of this generation's save_by
   std::optional<base::Duration> ends_at_;  ///< we are to end by then, and the workers save first
   std::string check_key_;                  ///< of the health check that runs

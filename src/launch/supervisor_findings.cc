@@ -12,7 +12,7 @@ using base::Json;
 using decide::recovery::PodReport;
 using decide::recovery::WorkerState;
 
-/// A finding that comes and goes is said again after so long.
+/// A finding that comes and goes in one generation is said again after so long.
 constexpr base::Duration kSayAgain = base::Duration::seconds(60);
 /// From an exception that nobody caught to the process's end: time to write what is buffered.
 constexpr base::Duration kEndsWithin = base::Duration::seconds(5);
@@ -35,7 +35,9 @@ void Supervisor::watch_ranks() {
 
 void Supervisor::on_finding(const Finding& finding) {
   const base::Duration now = world_.clock.elapsed();
-  const auto said = said_.try_emplace({finding.rank, finding.cause}, now);
+  const int64_t generation = follower_.generation()->number;
+  std::erase_if(said_, [&](const auto& said) { return std::get<0>(said.first) != generation; });
+  const auto said = said_.try_emplace({generation, finding.rank, finding.cause}, now);
   const bool acts = finding.kind == Finding::Kind::Hung;
   if (said.second || acts || now - said.first->second > kSayAgain) {
     said.first->second = now;
