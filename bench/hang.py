@@ -99,6 +99,8 @@ class Job:
         suspected = suspected or at - began
       else:
         named = at - began
+    if suspected is None and not isinstance(fault, int):
+      suspected = named  # no sooner, then
     return suspected, named, right
 
 
