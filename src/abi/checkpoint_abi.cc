@@ -86,6 +86,8 @@ struct pelton_checkpointer {
   bool is_store = false;                ///< the durable tier is an object store
   bool is_one_node = true;              ///< all ranks share the memory tier's directory
   std::optional<Areas::Version> named;  ///< what the job's generation restores
+  pelton::decide::checkpoint::ObservedFailures observed;  ///< before it was opened
+  int64_t opened_ns = pelton::os::monotonic_ns();
   pelton::os::OsSharedMemory shared_memory;
   std::unique_ptr<pelton::checkpoint::Memory> memory;  ///< the tier; absent: there is none
   std::unique_ptr<pelton::os::LoopThread> thread;
@@ -148,6 +150,9 @@ Status pelton_checkpointer::open(const Json& options) {
   const auto restore = pelton::decide::checkpoint::parse_restore(options["restore"].as_string());
   if (!restore.ok()) return Status(restore.error()).with("PELTON_RESTORE");
   named = *restore;
+  const auto failures = pelton::decide::checkpoint::parse_failures(options["failures"].as_string());
+  if (!failures.ok()) return Status(failures.error()).with("PELTON_FAILURES_OBSERVED");
+  observed = *failures;
   PELTON_ASSIGN(thread, pelton::os::LoopThread::start());
   PELTON_ASSIGN(is_store, pelton::abi::open_store(*thread, directory));  // before files() is used
   PELTON_TRY(open_memory(memory_directory));
@@ -315,13 +320,19 @@ Status pelton_checkpointer::plan(const Json& what) {
         "every: ranks on several nodes agree about it in a directory; give one, or a number");
   }
   const double step_ns = what["stepSeconds"].as_double() * 1e9;
+  const double nodes = static_cast<double>(what["nodes"].as_int(1));
+  decide::ObservedFailures until_now = observed;
+  // The attempt has gone well for so long.
+  const double seconds = static_cast<double>(pelton::os::monotonic_ns() - opened_ns) / 1e9;
+  until_now.node_seconds += static_cast<int64_t>(std::clamp(seconds * nodes, 0.0, 1e15));
   const decide::SavePlan plan = decide::plan_saves(
       {.stall = Duration::nanoseconds(stall_ns),
        .drain = Duration::nanoseconds(drain_ns),
        .step = Duration::nanoseconds(static_cast<int64_t>(std::clamp(step_ns, 0.0, 1e15))),
-       .nodes = static_cast<double>(what["nodes"].as_int(1)),
+       .nodes = nodes,
        .has_memory = memory != nullptr,
-       .has_durable = place != nullptr});
+       .has_durable = place != nullptr,
+       .observed = until_now});
   const std::string mine =
       Json::object({{"memory", plan.memory}, {"next", step + plan.durable}}).dump();
   const std::string path =

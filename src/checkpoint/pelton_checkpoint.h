@@ -47,6 +47,9 @@ PELTON_EXPORT const char* pelton_checkpoint_error(void);
  *   memory       the job's directory in this node's memory (PELTON_MEMORY_DIR); absent: none
  *   oneNode      whether all ranks see the same memory; default: where there is one
  *   restore      what the generation restores, "GENERATION:STEP" (PELTON_RESTORE)
+ *   failures     that the job has seen before, for pelton_checkpoint_plan(), "86400:3:1": in that
+ *                many node-seconds three that memory survives, and one that it does not
+ *                (PELTON_FAILURES_OBSERVED)
  *   job          uid of the job; both directories belong to one job
  *   run          which launch of the job: of two runs the later one is right
  *   generation   of the run: of two generations the later one is right; default the next in memory
@@ -69,12 +72,15 @@ PELTON_EXPORT int pelton_checkpoint_open(const char* options, pelton_checkpointe
 PELTON_EXPORT int pelton_checkpoint_save(pelton_checkpointer* checkpointer, const char* what,
                                          const void* const* data);
 
-/* When to save next, reckoned from what the last saves cost; after the save of a step that all
- * ranks save. The first rank to ask decides, and all get the same answer. `what` is JSON: step that
- * has just been saved stepSeconds  what a step of training takes; 0: not known yet nodes that the
- * job runs on *answer is JSON, valid until the next call of this thread: {"memory": save to memory
- * every so many steps from here on, "next": the next step to save durably, and to ask again}.
- * INVALID: the ranks have no directory in common. */
+/* When to save next, reckoned from what the last saves cost and how often the job fails; after the
+ * save of a step that all ranks save. The first rank to ask decides, and all get the same answer.
+ * `what` is JSON:
+ *   step          that has just been saved
+ *   stepSeconds   what a step of training takes; 0: not known yet
+ *   nodes         that the job runs on
+ * *answer is JSON, valid until the next call of this thread: {"memory": save to memory every so
+ * many steps from here on, "next": the next step to save durably, and to ask again}. INVALID: the
+ * ranks have no directory in common. */
 PELTON_EXPORT int pelton_checkpoint_plan(pelton_checkpointer* checkpointer, const char* what,
                                          const char** answer);
 

@@ -264,6 +264,35 @@ class Auto(Tiers):
           rank.wait()
           rank.close()
 
+  def planned(self, observed):
+    """For memory and the directory, after a first save, of steps that take a microsecond; the least of a
+    few, since a save may have waited for a processor."""
+    plans = []
+    for _ in range(5):
+      self.generation += 1
+      with mock.patch.dict(os.environ, PELTON_FAILURES_OBSERVED=observed):
+        with self.open(self.generation, every="auto") as checkpointer:
+          checkpointer._step_seconds = 1e-6
+          checkpointer.save(0, {"w": np.ones(1000)})
+          plans.append((checkpointer._plan["memory"], checkpointer._plan["next"]))
+    return [min(of_tier) for of_tier in zip(*plans)]
+
+  def test_each_tier_follows_the_failures_that_the_job_has_seen(self):
+    self.generation, often = 0, 10**12  # a millionth of the prior's interval, far beyond the noise
+    memory, durable = self.planned("")
+    killed, lost, calm = (self.planned(text) for text in (f"0:{often}:0", f"0:0:{often}", f"{often}00:0:0"))
+    self.assertLess(killed[0] * 100, memory)
+    self.assertLess(lost[1] * 100, durable)
+    self.assertGreater(killed[1], lost[1] * 100)
+    self.assertGreater(calm[0], memory * 10)
+    self.assertGreater(calm[1], durable * 10)
+
+  def test_what_is_no_text_of_failures_is_refused_where_it_decides(self):
+    with mock.patch.dict(os.environ, PELTON_FAILURES_OBSERVED="often"):
+      with self.assertRaisesRegex(ValueError, 'PELTON_FAILURES_OBSERVED: must be NODE-SECONDS.*"often"'):
+        self.open(1, every="auto")
+      self.open(1, every=1).close()
+
   def test_ranks_without_a_common_directory_are_told(self):
     with mock.patch.dict(os.environ, LOCAL_WORLD_SIZE="1"):
       with checkpoint.Checkpointer(every="auto", rank=0, world_size=2, generation=1) as alone:

@@ -48,9 +48,11 @@ class Checkpointer:
 
     directory: the durable tier; None: memory alone, which ends with its node.
     every: save() does nothing at other steps (call it at each: where a node is to go, one more is
-    saved before, the same at all ranks); "auto": by what saves cost and how often nodes fail, the
-    same at all ranks, for both tiers (call save() at each step then). memory_every: steps at which it
-    copies to memory, besides; default the same ones. keep: how many committed checkpoints stay.
+    saved before, the same at all ranks); "auto": by what saves cost and how often the job has failed
+    (PELTON_FAILURES_OBSERVED; 4.2 times in 1,000 node-days, as far as nothing was seen), the same at
+    all ranks, for each tier by the failures that it is needed for (call save() at each step then).
+    memory_every: steps at which it copies to memory, besides; default the same ones. keep: how many
+    committed checkpoints stay.
     memory: a directory in memory that outlives the processes; default PELTON_MEMORY_DIR, "": none.
     job: a directory belongs to one job; default PELTON_JOB_UID, else "".
     run, generation: of two attempts the later is right; default PELTON_JOB_UID or
@@ -95,6 +97,7 @@ class Checkpointer:
         "memory": os.path.abspath(memory) if memory else "",
         # What the job's nodes hold: of no meaning for checkpoints that are not in memory.
         "restore": env.get("PELTON_RESTORE", "") if memory else "",
+        "failures": env.get("PELTON_FAILURES_OBSERVED", "") if self._is_auto else "",
         "oneNode": world_size == int(env.get("LOCAL_WORLD_SIZE", 1)), "job": job, "run": run,
         "generation": -1 if generation is None else int(generation), "writer": rank,
         "writers": world_size, "keep": keep})

@@ -7,6 +7,7 @@
 
 #include "decide/checkpoint/log.h"
 #include "decide/checkpoint/memory.h"
+#include "decide/checkpoint/observed_failures.h"
 #include "decide/checkpoint/restore.h"
 
 using pelton::base::Json;
@@ -20,6 +21,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   if (const auto named = checkpoint::parse_restore(text); named.ok() && *named) {
     PELTON_CHECK(**checkpoint::parse_restore(checkpoint::to_text(**named)) == **named);
+  }
+  if (const auto failures = checkpoint::parse_failures(text); failures.ok()) {
+    PELTON_CHECK(*checkpoint::parse_failures(checkpoint::to_text(*failures)) == *failures);
   }
   const auto json = Json::parse(text);
   if (!json.ok()) return 0;

@@ -5,13 +5,18 @@
 #include <cmath>
 
 namespace pelton::decide::checkpoint {
+namespace {
+
+constexpr double kSecondsPerDay = 86'400;
+
+}  // namespace
 
 base::Duration mean_time_between(const Failures& failures) {
-  constexpr double kSecondsPerDay = 86'400;
   const double per_node_day = (kPriorFailures + failures.observed_failures) /
                               (kPriorNodeDays + failures.observed_node_days);
+  constexpr double kLongest = 9e18;  // nanoseconds in 64 bits
   const double seconds = kSecondsPerDay / (per_node_day * std::max(failures.nodes, 1.0));
-  return base::Duration::nanoseconds(static_cast<int64_t>(seconds * 1e9));
+  return base::Duration::nanoseconds(static_cast<int64_t>(std::min(seconds * 1e9, kLongest)));
 }
 
 base::Duration decide_interval(const SaveCost& cost, base::Duration mean_time_between) {
@@ -32,14 +37,21 @@ int64_t interval_in_steps(base::Duration interval, base::Duration step) {
 SavePlan plan_saves(const Measured& measured) {
   // Until it is known: disks are so much slower than memory.
   constexpr int64_t kDrainOfStall = 10;
-  const base::Duration mtbf = mean_time_between({.nodes = measured.nodes});
+  const ObservedFailures& observed = measured.observed;
+  const auto steps = [&](base::Duration drain, int64_t failures) {
+    const base::Duration between = mean_time_between(
+        {.nodes = measured.nodes,
+         .observed_node_days = static_cast<double>(observed.node_seconds) / kSecondsPerDay,
+         .observed_failures = static_cast<double>(failures)});
+    return interval_in_steps(decide_interval({measured.stall, drain}, between), measured.step);
+  };
   const base::Duration drain =
       measured.drain.ns() > 0 ? measured.drain : measured.stall * kDrainOfStall;
   SavePlan plan;
-  plan.memory = interval_in_steps(decide_interval({measured.stall, {}}, mtbf), measured.step);
-  plan.durable = interval_in_steps(decide_interval({measured.stall, drain}, mtbf), measured.step);
+  plan.memory = steps({}, observed.memory);
+  plan.durable = steps(drain, observed.durable + (measured.has_memory ? 0 : observed.memory));
   if (!measured.has_durable) plan.durable = plan.memory;
-  if (!measured.has_memory) plan.memory = plan.durable;
+  plan.memory = measured.has_memory ? std::min(plan.memory, plan.durable) : plan.durable;
   plan.durable = (plan.durable + plan.memory - 1) / plan.memory * plan.memory;
   return plan;
 }

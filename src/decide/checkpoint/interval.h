@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "base/time.h"
+#include "decide/checkpoint/observed_failures.h"
 
 namespace pelton::decide::checkpoint {
 
@@ -43,10 +44,13 @@ struct Measured {
   base::Duration step;   ///< of training; zero: not known yet
   double nodes = 1;
   bool has_memory = false, has_durable = true;
+  ObservedFailures observed;  ///< until now
 };
-/// Steps from one save to the next, at least 1; durable is a multiple of memory. A tier that is not
-/// there follows the other. Of the failures of a job that its memory survives, and those that it
-/// does not, no more is known beforehand than the prior: it goes for either.
+/// Steps from one save to the next, at least 1; durable is a multiple of memory. Each tier's are as
+/// frequent as is best for the failures that it is needed for: memory's for those that it survives,
+/// durable ones for the others, and for all where there is no memory. A durable save is one to
+/// memory too. A tier that is not there follows the other. Of how failures divide nothing is known
+/// beforehand: the prior goes for either, until the job has seen more.
 struct SavePlan {
   int64_t memory = 1, durable = 1;
   bool operator==(const SavePlan&) const = default;

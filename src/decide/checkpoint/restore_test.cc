@@ -4,8 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "decide/checkpoint/interval.h"
-
 namespace pelton::decide::checkpoint {
 namespace {
 
@@ -114,44 +112,6 @@ TEST(Restore, OntoAShapeThatTheSlicesCannotFormNamesTheTensor) {
   other.name = "v";
   EXPECT_THAT(plan_reads({other, whole(other)}, holders).status().message(),
               HasSubstr("tensor v: the checkpoint has no tensor of that name"));
-}
-
-TEST(Interval, IsDalysAndNeverShorterThanTheDrain) {
-  // 1 node: the prior's 238 days; 1,000 nodes: 5.71 hours.
-  const base::Duration one = mean_time_between({});
-  EXPECT_NEAR(static_cast<double>(one.ns()) / 8.64e13, 238.1, 0.1);
-  const base::Duration many = mean_time_between({.nodes = 1000});
-  EXPECT_NEAR(static_cast<double>(many.ns()) / 3.6e12, 5.714, 0.01);
-  // Daly's example region: a save of 5 min with an MTBF of 1 day, sqrt(2 c m) is 120 min.
-  const base::Duration day = base::Duration::hours(24);
-  const base::Duration interval = decide_interval({base::Duration::minutes(5), {}}, day);
-  EXPECT_NEAR(static_cast<double>(interval.ns()) / 6e10, 116.7, 0.3);
-  EXPECT_EQ(decide_interval({base::Duration::hours(49), {}}, day), day);
-  EXPECT_EQ(decide_interval({base::Duration::minutes(5), base::Duration::hours(9)}, day),
-            base::Duration::hours(9));
-  // Ten failures seen in 238 node-days outweigh the prior's one.
-  EXPECT_LT(mean_time_between({1, 238, 10}) * 5, one);
-  EXPECT_EQ(interval_in_steps(base::Duration::seconds(10), base::Duration::seconds(3)), 3);
-  EXPECT_EQ(interval_in_steps({}, base::Duration::seconds(3)), 1);
-}
-
-TEST(Interval, BothTiersFollowWhatSavesCostAndDurableOnesAreAmongThoseOfMemory) {
-  Measured measured{.stall = base::Duration::milliseconds(100),
-                    .drain = base::Duration::seconds(20),
-                    .step = base::Duration::seconds(1),
-                    .nodes = 1000,
-                    .has_memory = true};
-  // A failure in 20,571 s: sqrt(2 * 0.1 * 20,571) = 64.
-  EXPECT_EQ(plan_saves(measured), (SavePlan{64, 64}));
-  measured.drain = base::Duration::seconds(100);  // the disk does not keep up
-  EXPECT_EQ(plan_saves(measured), (SavePlan{64, 128}));
-  measured.has_memory = false;
-  EXPECT_EQ(plan_saves(measured), (SavePlan{100, 100}));
-  measured.has_memory = true;
-  measured.has_durable = false;
-  EXPECT_EQ(plan_saves(measured), (SavePlan{64, 64}));
-  measured.step = {};
-  EXPECT_EQ(plan_saves(measured), (SavePlan{1, 1})) << "nothing is known yet";
 }
 
 }  // namespace
