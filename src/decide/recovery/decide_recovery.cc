@@ -9,6 +9,7 @@
 
 #include "decide/recovery/costs.h"
 #include "decide/recovery/evidence.h"
+#include "decide/recovery/failure_count.h"
 #include "decide/recovery/ladder.h"
 #include "decide/recovery/membership.h"
 #include "decide/recovery/restore_choice.h"
@@ -107,6 +108,7 @@ class Pass {
     for (const PodFacts& pod : observed_.pods) number = std::max(number, pod.report.generation);
     record.generation = {number + 1,  record.uid, step.phase, std::move(step.members),
                          step.reason, now_};
+    record.generation.observed = count_failures(evidence_, generation_, record.history);
     if (step.phase == Phase::Running) choose_restore(evidence_, record);
     if (record.attempt != observed_.attempt) record.durable_step = -1;
     record.attempt = observed_.attempt;
@@ -512,12 +514,8 @@ class Pass {
     std::vector<Member> members = as_wide_as_before(trouble, spares);
     if (!members.empty() && trouble.fence.empty()) {
       const bool is_back = !is_first && observed_.record.last.rung != Rung::Start;
-      begin({Phase::Running,
-             is_back ? observed_.record.last.rung : Rung::Start,
-             std::move(members),
-             is_back ? "enough pods have joined again" : "all pods that it needs have joined",
-             {},
-             {}});
+      begin({Phase::Running, is_back ? observed_.record.last.rung : Rung::Start, std::move(members),
+             is_back ? "enough pods have joined again" : "all pods that it needs have joined"});
       return;
     }
     if (!trouble.fence.empty()) {

@@ -128,6 +128,20 @@ base::Result<checkpoint::MemoryVersion> version_of(const Json& json, const std::
   return version;
 }
 
+Json to_json(const checkpoint::ObservedFailures& observed) {
+  return Json::object({{"nodeSeconds", observed.node_seconds},
+                       {"memory", observed.memory},
+                       {"durable", observed.durable}});
+}
+
+/// What cannot be is none: saves may come too seldom by it, and the job goes on.
+checkpoint::ObservedFailures observed_of(const Json& json) {
+  const auto count = [&](const char* name) {
+    return std::clamp<int64_t>(json[name].as_int(0), 0, checkpoint::kMostObserved);
+  };
+  return {count("nodeSeconds"), count("memory"), count("durable")};
+}
+
 Json to_json(const checkpoint::Holding& holding) {
   Json json = to_json(holding.version);
   Json::Array parts;
@@ -226,6 +240,9 @@ Json to_json(const Generation& generation) {
   put_time(json, "began", generation.began);
   if (generation.restore) json.set("restore", to_json(*generation.restore));
   if (generation.is_restore_open) json.set("restoreOpen", true);
+  if (generation.observed != checkpoint::ObservedFailures()) {
+    json.set("observedFailures", to_json(generation.observed));
+  }
   if (generation.save_by) json.set("saveBy", to_json(*generation.save_by));
   return json;
 }
@@ -243,6 +260,7 @@ base::Result<Generation> generation_of(const Json& json) {
     PELTON_ASSIGN(generation.restore, version_of(json["restore"], "restore"));
   }
   generation.is_restore_open = json["restoreOpen"].as_bool();
+  generation.observed = observed_of(json["observedFailures"]);
   if (json["saveBy"].is_object()) {
     PELTON_ASSIGN(generation.save_by, save_by_of(json["saveBy"]));
   }

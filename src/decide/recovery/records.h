@@ -17,6 +17,7 @@
 #include "base/status.h"
 #include "base/time.h"
 #include "decide/checkpoint/holding.h"
+#include "decide/checkpoint/observed_failures.h"
 
 namespace pelton::decide::recovery {
 
@@ -63,6 +64,7 @@ struct Generation {
   std::optional<checkpoint::MemoryVersion> restore = {};
   /// `restore` is not decided yet: members end what runs, say what they hold, and start nobody.
   bool is_restore_open = false;
+  checkpoint::ObservedFailures observed = {};  ///< of all generations before (failure_count.h)
   std::optional<SaveBy> save_by = {};  ///< written later than the rest, under the same number
   bool operator==(const Generation&) const = default;
 

@@ -23,6 +23,7 @@ Generation a_generation() {
   generation.began = Instant::from_unix_ns(1'700'000'000'123'456'000);
   generation.restore = checkpoint::MemoryVersion{64, 1000};
   generation.is_restore_open = true;
+  generation.observed = {86'400, 3, 1};
   generation.save_by =
       SaveBy{Instant::from_unix_seconds(1'700'000'100), "Preempted", "node-2", 7, true};
   return generation;
@@ -41,6 +42,19 @@ TEST(Records, AGenerationComesBack) {
   const base::Result<Generation> back = generation_of(to_json(a_generation()));
   ASSERT_TRUE(back.ok()) << back.error().message();
   EXPECT_EQ(*back, a_generation());
+}
+
+TEST(Records, WhatAJobHasSeenIsLeftOutWhereItIsNothingOrCannotBe) {
+  Generation generation = a_generation();
+  generation.observed = {};
+  EXPECT_FALSE(to_json(generation).contains("observedFailures"));
+  Json json = to_json(generation);
+  for (const Json& bad : {Json("many"), Json::object({{"nodeSeconds", -1}, {"memory", "x"}})}) {
+    json.set("observedFailures", bad);
+    EXPECT_EQ(*generation_of(json), generation) << "the job goes on";
+  }
+  json.set("observedFailures", Json::object({{"memory", INT64_MAX}}));
+  EXPECT_EQ(generation_of(json)->observed.memory, checkpoint::kMostObserved);
 }
 
 TEST(Records, AReportComesBack) {
