@@ -130,6 +130,7 @@ TEST(RunPlan, APodOfAnIndexedJobKnowsItsRankAndWhereRank0Is) {
       {"PELTON_GENERATION", "1"},
       {"PELTON_HEARTBEAT", "/page"},
       {"PELTON_COORDINATOR", "(unset)"},
+      {"PELTON_FAILURES_OBSERVED", ""},
   };
   for (const auto& [name, value] : expected) EXPECT_EQ(value_of(env, name), value) << name;
 }
@@ -143,6 +144,8 @@ TEST(RunPlan, APlaceInAGenerationOverrulesTheIndexOfThePod) {
   generation.members = {
       {.pod = "a", .pod_uid = "ua", .node = "", .address = "10.0.0.1", .ranks = 3},
       {.pod = "b", .pod_uid = "ub", .node = "", .address = "10.0.0.2"}};
+  generation.restore = decide::checkpoint::MemoryVersion{4, 20};
+  generation.observed = {86'400, 3, 1};
   Place place = place_in(*plan, generation, 1);
   place.has_coordinator = true;
   const Environment env = worker_environment(*plan, place, 0, "");
@@ -158,6 +161,8 @@ TEST(RunPlan, APlaceInAGenerationOverrulesTheIndexOfThePod) {
       {"TORCHELASTIC_RESTART_COUNT", "4"},
       {"PELTON_COORDINATOR", "10.0.0.1:29505"},
       {"PELTON_JOB_UID", "job"},
+      {"PELTON_RESTORE", "4:20"},
+      {"PELTON_FAILURES_OBSERVED", "86400:3:1"},
   };
   for (const auto& [name, value] : expected) EXPECT_EQ(value_of(env, name), value) << name;
 }

@@ -136,7 +136,8 @@ Place place_in(const GroupPlan& plan, int64_t generation, int master_port) {
           .world_size = plan.world_size(),
           .master_addr = plan.master_addr,
           .master_port = master_port,
-          .restore = ""};
+          .restore = "",
+          .failures = ""};
 }
 
 std::string restore_of(const decide::recovery::Generation& generation) {
@@ -158,7 +159,8 @@ Place place_in(const GroupPlan& plan, const decide::recovery::Generation& genera
           .world_size = generation.world_size(),
           .master_addr = generation.members[0].address,
           .master_port = generation.port_from(base_port),
-          .restore = restore_of(generation)};
+          .restore = restore_of(generation),
+          .failures = to_text(generation.observed)};
 }
 
 Environment worker_environment(const GroupPlan& plan, const Place& place, int local_rank,
@@ -194,6 +196,7 @@ Environment worker_environment(const GroupPlan& plan, const Place& place, int lo
       {"PELTON_HEARTBEAT", page},
       {"PELTON_JOB_UID", place.job_uid},
       {"PELTON_RESTORE", place.restore},
+      {"PELTON_FAILURES_OBSERVED", place.failures},
   };
   if (place.has_coordinator) env["PELTON_COORDINATOR"] = env["JAX_COORDINATOR_ADDRESS"];
   if (plan.limit_threads) env["OMP_NUM_THREADS"] = "1";

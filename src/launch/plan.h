@@ -64,6 +64,7 @@ struct Place {
   std::string master_addr;
   int master_port = 0;
   std::string restore;           ///< "GENERATION:STEP" in the nodes' memory; empty: none
+  std::string failures;          ///< of the job's (decide/checkpoint/observed_failures.h)
   bool has_coordinator = false;  ///< a sidecar serves the rendezvous: no rank has to
   int attempt() const { return static_cast<int>(generation - 1); }
 };

@@ -30,7 +30,8 @@ page[32:40] = struct.pack("<Q", 1)
 parked = "park" if getattr(sys, "forked_from_park", False) else "plain"
 with open(d + "/log", "a") as log:
     log.write(f"{g} {r} {os.getpid()} {os.environ['WORLD_SIZE']} {parked} "
-              f"{os.environ['PELTON_RESTORE'] or '-'}\\n")
+              f"{os.environ['PELTON_RESTORE'] or '-'} "
+              f"{os.environ['PELTON_FAILURES_OBSERVED'] or '-'}\\n")
 while True:
     time.sleep(0.01)
     if os.path.exists(f"{d}/raise-{g}-{r}"):
@@ -406,6 +407,10 @@ while not os.path.exists(os.environ["TEST_DIR"] + "/end-2"): time.sleep(0.01)
   def restores(self, generation):
     return {line[5] for line in self.lines if line[0] == str(generation)}
 
+  def failures(self, generation):
+    """What its workers are told of them, without the time over which they were counted."""
+    return {line[6].partition(":")[2] for line in self.lines if line[0] == str(generation)}
+
   def test_workers_restore_the_newest_step_that_memory_holds_whole(self):
     self.start("--nproc-per-node=2", "--max-restarts=9", "--no-park", PELTON_JOB_UID="job",
                PELTON_MEMORY_DIR=str(self.directory / "memory"))
@@ -417,10 +422,12 @@ while not os.path.exists(os.environ["TEST_DIR"] + "/end-2"): time.sleep(0.01)
     os.kill(pids[0], signal.SIGKILL)
     pids = self.wait_workers(2, range(2))
     self.assertEqual(self.restores(2), {"1:10"})
+    self.assertEqual((self.failures(1), self.failures(2)), ({""}, {"1:0"}))
     self.hold(20, 1, 0, 2)
-    os.kill(pids[0], signal.SIGKILL)
+    os.kill(pids[1], signal.SIGKILL)
     self.wait_workers(3, range(2))
     self.assertEqual(self.restores(3), {"1:20"})
+    self.assertEqual(self.failures(3), {"2:0"})
     self.finish(3)
 
   def test_no_worker_starts_before_the_step_to_restore_is_decided(self):
@@ -437,9 +444,11 @@ while not os.path.exists(os.environ["TEST_DIR"] + "/end-2"): time.sleep(0.01)
     os.kill(self.init_list()["supervisor"], signal.SIGKILL)  # its successor waits too
     self.agent.wait("Running", 2)
     self.assertEqual(self.workers(2), {})
-    self.agent.tell(2, ("me", 2), restore={"generation": 1, "step": 10})
+    self.agent.tell(2, ("me", 2), restore={"generation": 1, "step": 10},
+                    observedFailures={"nodeSeconds": 86400, "memory": 3, "durable": 1})
     self.wait_workers(2, (0, 1))
     self.assertEqual(self.restores(2), {"1:10"})
+    self.assertEqual(self.failures(2), {"3:1"})
     self.agent.tell(2, ("me", 2), phase="Finished")
     self.assertEqual(self.process.wait(GIVE_UP_SECONDS), 0)
     self.check_each_started_once()

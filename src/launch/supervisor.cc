@@ -359,6 +359,7 @@ Place Supervisor::place() const {
   Place place = place_in(settings_.plan, generation ? generation->number : 1, 0);
   if (!generation) return place;
   place.restore = restore_of(*generation);
+  place.failures = to_text(generation->observed);
   if (settings_.environment.contains("PELTON_JOB_UID")) {
     place.job_uid = generation->job_uid;
   } else if (settings_.plan.nnodes == 1) {  // other nodes would have other ids
