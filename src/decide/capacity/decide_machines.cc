@@ -2,6 +2,7 @@
 #include "decide/capacity/decide_machines.h"
 
 #include <algorithm>
+#include <list>
 #include <map>
 #include <tuple>
 #include <utility>
@@ -40,12 +41,23 @@ std::map<std::string, const Json*> absent_machines(const Observed& observed) {
   return absent;
 }
 
+/// What has room already comes first, by the scheduler's own weights.
+Json as_last_resort(Json node) {
+  Json& taints = node.make("spec.taints");
+  if (!taints.is_array()) taints = Json::array();
+  taints.push_back(Json::object({{"key", "pelton.dev/absent"}, {"effect", "PreferNoSchedule"}}));
+  return node;
+}
+
 /// pod uid -> node, as if all machines were there.
 std::map<std::string, std::string> place(placement::World world,
                                          const std::map<std::string, const Json*>& absent) {
   std::erase_if(world.nodes,
                 [&](const Json* node) { return absent.contains(api::name_of(*node)); });
-  for (const auto& [name, offer] : absent) world.nodes.push_back(offer);
+  std::list<Json> machines;
+  for (const auto& [name, offer] : absent) {
+    world.nodes.push_back(&machines.emplace_back(as_last_resort(*offer)));
+  }
   std::map<std::string, std::string> nodes;
   for (const placement::Placement& placed :
        placement::decide_placement(placement::observe(world)).placements) {

@@ -65,6 +65,15 @@ TEST_F(Machines, NobodyIsNominatedWhereNoMachineWouldHelp) {
   EXPECT_EQ(nominations(), "");
 }
 
+TEST_F(Machines, WhoFitsOnANodeThatIsThereNeedsNoMachine) {
+  cluster.node("node-3", kHost);  // just freed
+  offers.node("node-10", kHost);
+  waiting_pod("a");
+  EXPECT_EQ(nominations(), "");
+  waiting_pod("b");
+  EXPECT_EQ(decide().nominations.size(), 1U);
+}
+
 TEST_F(Machines, EachPodGetsAMachineOfItsOwnAsFarAsThereAreAny) {
   offers.node("node-8", kHost);
   offers.node("node-9", kHost);
