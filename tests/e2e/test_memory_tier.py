@@ -293,6 +293,10 @@ class MemoryTier(ClusterTest):
         self.assertEqual({said[0][2], said[2][2]}, {"memory"}, said)
         # Nothing of what was copied is given up for what was not.
         self.assertGreaterEqual((at["generation"], at["step"]), copied)
+        seen = second["observedFailures"]
+        self.assertGreaterEqual(seen["memory"], 1, "a node of which others hold copies")
+        self.assertEqual(seen["durable"], 0, seen)
+        self.assertGreater(seen["nodeSeconds"], 0)
         # The restored step is covered again before anything new is saved.
         self.protected(generation=second["number"])
         (self.shared / "pause").unlink()
