@@ -91,14 +91,13 @@ class Job:
       os.kill(pids[rank], fault)
     else:
       began = self.order(rank, fault)
-    suspected, named, right = None, None, True
+    suspected, named, right = None, None, False
     while named is None:
       at, what, whom = self.findings.get(timeout=GIVE_UP_SECONDS)
-      right = right and whom == rank
-      if what == "suspected":
+      if what != "suspected":
+        named, right = at - began, whom == rank
+      elif whom == rank:  # whoever else is late may be suspected, too
         suspected = suspected or at - began
-      else:
-        named = at - began
     if suspected is None and not isinstance(fault, int):
       suspected = named  # no sooner, then
     return suspected, named, right
