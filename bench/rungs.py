@@ -44,7 +44,8 @@ class Trials:
 
   def look(self):
     for each in self.job.record().get("history", []):
-      self.past[each["number"]] = each
+      if not each.get("folded"):  # many old ones in one
+        self.past[each["number"]] = each
 
   def strike(self, rungs, act):
     """Acts, and waits until a generation of one of those rungs trains."""
