@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints that a job may not use: its rank says which file or field, the JobSet has that in a condition
+"""Checkpoints that a job may not use: its rank says which file, tensor or field, the JobSet has that in a condition
 once no rung is left, and what lies in the directory stays as it is."""
 import os
 import shutil
@@ -17,8 +17,8 @@ import numpy as np
 import pelton
 from pelton.checkpoint import Checkpointer
 pelton.step(0)
-checkpointer = Checkpointer(sys.argv[1], every=1, memory_every=None)
-state = {"w": np.zeros(1000)}
+checkpointer = Checkpointer(sys.argv[1], job=sys.argv[2] or None)
+state = eval(sys.argv[3])
 found = checkpointer.restore(state)
 print("restored", found and found[0]["w"][0], flush=True)
 state["w"][:] = 7
@@ -34,7 +34,7 @@ def content(directory):
 
 
 class Refused(ClusterTest):
-    NODES = 2
+    NODES = 4
 
     def setUp(self):
         self.shared = Path("/var/tmp") / f"pelton-refused-{os.getpid()}"
@@ -45,11 +45,11 @@ class Refused(ClusterTest):
         (self.shared / "worker.py").write_text(WORKER)
         self.cluster.apply(test_recovery.policy("p"))
 
-    def begin(self, name, directory, is_read_only=False):
+    def begin(self, name, directory, job="", state="{'w': np.zeros(1000)}", is_read_only=False):
         jobset = test_notices.jobset(1, self.shared)
         jobset["metadata"]["name"] = name
         pod = jobset["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]
-        pod["containers"][0]["command"].append(directory)
+        pod["containers"][0]["command"] += [directory, job, state]
         if is_read_only:
             pod["containers"][0]["volumeMounts"][0]["readOnly"] = True
         self.cluster.apply(jobset)
@@ -73,7 +73,7 @@ class Refused(ClusterTest):
         return condition["message"]
 
     def test_the_jobset_says_which_checkpoint_may_not_be_used_and_why(self):
-        self.begin("owner", "/shared/checkpoints")
+        self.begin("owner", "/shared/checkpoints", job="owner")
         self.condition("owner", "Completed")
         before = content(self.shared / "checkpoints")
         self.assertTrue(before)
@@ -83,16 +83,25 @@ class Refused(ClusterTest):
         record.write_bytes((ROOT / "tests/python/newer_record.txt").read_bytes())
         newer_before = content(newer)
 
-        # One after the other: there are two nodes, and a failed pod is tried on the other one too.
+        # Not all at once: there are four nodes, and a failed pod is tried on another one too.
         self.begin("other-job", "/shared/checkpoints")
-        self.check("other-job", "Refused", "/shared/checkpoints", "of job ")
-        self.begin("newer-format", "/shared/newer")
+        self.begin("newer-format", "/shared/newer", job="owner")
+        self.check("other-job", "Refused", "/shared/checkpoints", 'of job "owner"')
         self.check("newer-format", "Refused", f"/shared/newer/log/{record.name}", "newer pelton")
-        self.begin("read-only", "/shared/new", is_read_only=True)
-        self.check("read-only", "Failed", "/shared/new", "Read-only file system")
         self.assertEqual(content(self.shared / "checkpoints"), before)
         self.assertEqual(content(newer), newer_before)
+
+        self.begin("read-only", "/shared/new", is_read_only=True)
+        self.begin("other-shape", "/shared/checkpoints", "owner", "{'w': np.zeros((10, 100))}")
+        self.begin("more-tensors", "/shared/checkpoints", "owner",
+                   "{'w': np.zeros(1000), 'bias': np.zeros(3)}")
+        self.check("read-only", "Failed", "/shared/new", "Read-only file system")
+        self.check("other-shape", "ValueError", "tensor w", "float64[1000]", "float64[10, 100]")
+        self.check("more-tensors", "ValueError", "tensor bias", "no tensor of that name")
         self.assertFalse((self.shared / "new").exists())
+        after = content(self.shared / "checkpoints")
+        self.assertLessEqual(before.items(), after.items(), "they are the job's own: it may begin")
+        self.assertEqual({path.parts[0] for path in after.keys() - before.keys()}, {"log"})
 
 
 if __name__ == "__main__":
