@@ -17,19 +17,20 @@ import unittest
 
 PACKAGE = pathlib.Path(__file__).resolve().parents[2] / "python"
 sys.path.insert(0, str(PACKAGE))
-GIVE_UP_SECONDS = 60
-FAR = 4_000_000_000_000  # a deadline, in ms since 1970
+from pages import FAR, GIVE_UP_SECONDS, Page, wait_for  # noqa: E402  (they lie beside this file)
 
 
 def worker(directory):
-  """Trains in step with its peers; saves every 1000th step, and when it is asked to."""
+  """Trains in step with its peers; saves every 1000th step, and when it is asked to: in a directory,
+  where there is no memory."""
   import numpy as np  # pylint: disable=import-outside-toplevel
   import pelton  # pylint: disable=import-outside-toplevel
   from pelton import checkpoint  # pylint: disable=import-outside-toplevel
   here = pathlib.Path(directory)
   rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
   pelton.step(0)
-  checkpointer = checkpoint.Checkpointer(here / "checkpoints", every=1000)
+  where = None if "PELTON_MEMORY_DIR" in os.environ else here / "checkpoints"
+  checkpointer = checkpoint.Checkpointer(where, every=1000)
   state = {"step": np.zeros((world, 1000)), "last": 0}
   step = 0
   if found := checkpointer.restore(state):
@@ -55,16 +56,6 @@ def worker(directory):
       time.sleep(0.2)
 
 
-def wait_for(condition, what):
-  end = time.monotonic() + GIVE_UP_SECONDS
-  while time.monotonic() < end:
-    found = condition()
-    if found:
-      return found
-    time.sleep(0.005)
-  raise AssertionError(f"{what}: not within {GIVE_UP_SECONDS} s")
-
-
 class Notices(unittest.TestCase):
   def setUp(self):
     temporary = tempfile.TemporaryDirectory()
@@ -77,61 +68,66 @@ class Notices(unittest.TestCase):
     except FileNotFoundError:
       return []
 
-  def tell(self, rank, *words):
-    with open(self.here / f"page-{rank}", "r+b") as file:
-      os.pwrite(file.fileno(), struct.pack(f"<{len(words)}q", *words), 40)
-
-  def answer(self, rank):
-    return struct.unpack_from("<q", (self.here / f"page-{rank}").read_bytes(), 56)[0]
-
-  def begin(self, world):
+  def begin(self, world, **environment):
+    """Starts the ranks; self.pages are theirs."""
     (self.here / "at").write_bytes(bytes(8 * world))
-    processes = []
+    self.pages, processes = [], []
     for rank in range(world):
-      page = b"PLTNBEAT" + struct.pack("<IIqiiQ", 1, 256, 1, rank, 0, 0)
-      (self.here / f"page-{rank}").write_bytes(page.ljust(64, b"\0") + bytes(32 * 256))
+      self.pages.append(Page(self.here / f"page-{rank}", rank))
       env = {**os.environ, "RANK": str(rank), "WORLD_SIZE": str(world), "PELTON_JOB_UID": "job",
-             "PELTON_GENERATION": "1", "PELTON_HEARTBEAT": str(self.here / f"page-{rank}")}
+             "PELTON_GENERATION": "1", "PELTON_HEARTBEAT": str(self.pages[-1].path), **environment}
       processes.append(subprocess.Popen([sys.executable, "-B", __file__, "worker", self.here],
                                         env=env))
       self.addCleanup(processes[-1].wait)
       self.addCleanup(processes[-1].kill)
-    wait_for(lambda: all(self.answer(rank) == 1 for rank in range(world)), "that all look")
     return processes
+
+  def all_look(self):
+    wait_for(lambda: all(page.answer() == 1 for page in self.pages), "that all look")
 
   def test_that_all_save_one_step_whenever_each_hears_of_it(self):
     rng = random.Random(3)
     world, seen = 4, []
     self.begin(world)
+    self.all_look()
     for turn in range(6):
       for rank in rng.sample(range(world), world):
-        self.tell(rank, FAR + turn, 0)
+        self.pages[rank].ask_to_save(FAR + turn, 0)
         time.sleep(rng.random() * 0.03)  # the moment is the point
       self.assertEqual(self.saved(0), seen, "nobody proposes before all have been told")
       for rank in rng.sample(range(world), world):
-        self.tell(rank, FAR + turn, 1)
+        self.pages[rank].ask_to_save(FAR + turn)
         time.sleep(rng.random() * 0.01)
       wait_for(lambda: all(len(self.saved(r)) > len(seen) for r in range(world)), "a save")
       seen = self.saved(0)
       for rank in range(world):
         self.assertEqual(self.saved(rank), seen, f"rank {rank}")
-      wait_for(lambda: all(self.answer(r) == seen[-1] + 2 for r in range(world)), "the answers")
+      wait_for(lambda: all(page.answer() == seen[-1] + 2 for page in self.pages), "the answers")
     self.assertEqual(len(seen), 6)
     (self.here / "finish").touch()
 
   def test_that_a_step_which_one_rank_has_missed_is_followed_by_another(self):
     processes = self.begin(2)
+    self.all_look()
     wait_for(lambda: self.step() > 1, "that both have passed step 1")
     agreed = self.here / "checkpoints/agreed"
     agreed.mkdir()
     (agreed / f"e1-save-{FAR}-0").write_text("1")  # as if somebody had run ahead
-    for rank in range(2):
-      self.tell(rank, FAR, 1)
+    for page in self.pages:
+      page.ask_to_save(FAR)
     wait_for(lambda: self.saved(0) and self.saved(1), "a save")
     self.assertEqual(self.saved(0), self.saved(1))
     self.assertGreater(self.saved(0)[0], 1)
     (self.here / "finish").touch()
     self.assertEqual([p.wait(GIVE_UP_SECONDS) for p in processes], [0, 0])
+
+  def test_that_nobody_is_waited_for_whose_checkpoints_are_in_memory_alone(self):
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="pelton-test-") as memory:
+      processes = self.begin(2, PELTON_MEMORY_DIR=memory)
+      wait_for(lambda: self.step() > 3, "some steps")
+      self.assertEqual([page.answer() for page in self.pages], [0, 0], "nobody looks")
+      (self.here / "finish").touch()
+      self.assertEqual([p.wait(GIVE_UP_SECONDS) for p in processes], [0, 0])
 
   # ---- pelton run ----
 

@@ -26,6 +26,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec as P  # noqa: E402
 
 PACKAGE = str(pathlib.Path(__file__).resolve().parents[2] / "python")
 sys.path.insert(0, PACKAGE)
+from pages import FAR, Page, save_of  # noqa: E402  (they lie beside this file)
 from pelton.checkpoint import Damaged, orbax as adapter  # noqa: E402  (found by the line above)
 
 GIVE_UP_SECONDS = 280
@@ -105,11 +106,41 @@ class OneProcess(unittest.TestCase):
         checkpointer.restore(self.here, args=adapter.Restore(template))
 
 
+def train(directory):
+  """Saves what `policies` say, until there is the file "finish"; prints which steps it has saved."""
+  policies = ocp.checkpoint_managers
+  options = ocp.CheckpointManagerOptions(save_decision_policy=policies.AnySavePolicy(
+      [adapter.NoticePolicy(f"{directory}/checkpoints"), policies.FixedIntervalPolicy(10000)]))
+  mesh = mesh_of(jax.device_count(), 1)
+  state = on(mesh, state_of(7))
+  total = jax.jit(lambda state: state["w"].sum())  # a collective: nobody gets ahead of the others
+  with ocp.CheckpointManager(f"{directory}/checkpoints", item_handlers=adapter.Handler(),
+                             options=options) as manager:
+    step, saved, is_over = 0, [], 0
+    while not is_over:
+      step += 1
+      finish = on_all(mesh, os.path.exists(f"{directory}/finish"))
+      is_over = int(jax.jit(jnp.max)(finish))
+      total(state).block_until_ready()
+      if manager.save(step, args=adapter.Save(state)):
+        saved.append(step)
+  print(f"equal {saved}", flush=True)
+
+
+def on_all(mesh, mine):
+  """What each process has, as an array over all of them."""
+  return jax.make_array_from_callback((mesh.size,), NamedSharding(mesh, P("data")),
+                                      lambda _: np.array([mine], np.int32))
+
+
 def rank(what, directory):
-  """A process of a job: saves on a mesh of all processes, or restores."""
+  """A process of a job: saves on a mesh of all processes, or restores, or trains."""
   jax.config.update("jax_cpu_collectives_implementation", "gloo")
   jax.distributed.initialize(f"127.0.0.1:{os.environ['MASTER_PORT']}", int(os.environ["WORLD_SIZE"]),
                              int(os.environ["RANK"]), local_device_ids=[0])
+  if what == "train":
+    train(directory)
+    return jax.distributed.shutdown()
   mesh = mesh_of(jax.device_count(), 1)
   options = ocp.CheckpointManagerOptions(enable_async_checkpointing=what == "save")
   with ocp.CheckpointManager(directory, item_handlers=adapter.Handler(), options=options) as manager:
@@ -124,20 +155,24 @@ def rank(what, directory):
 
 class Processes(unittest.TestCase):
 
-  def job(self, what, ranks, directory):
+  def job(self, what, ranks, directory, meanwhile=lambda: None):
+    """Runs the ranks of a job; returns what each said."""
     with socket.socket() as probe:
       probe.bind(("127.0.0.1", 0))
       env = {**os.environ, "MASTER_PORT": str(probe.getsockname()[1]), "WORLD_SIZE": str(ranks)}
     del env["XLA_FLAGS"]
     jobs = [subprocess.Popen([sys.executable, "-B", __file__, what, directory],
-                             env={**env, "RANK": str(rank)}, stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, text=True) for rank in range(ranks)]
+                             env={**env, "RANK": str(rank),
+                                  "PELTON_HEARTBEAT": f"{directory}/page-{rank}"},
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            for rank in range(ranks)]
     try:
+      meanwhile()
       told = []
       for job in jobs:
         out, errors = job.communicate(timeout=GIVE_UP_SECONDS)
         self.assertEqual(job.returncode, 0, errors)
-        told += re.findall(r"equal (\w+)", out)
+        told += re.findall(r"equal (.+)", out)
       return told
     finally:
       for job in jobs:
@@ -151,8 +186,23 @@ class Processes(unittest.TestCase):
       self.assertEqual(self.job("restore", 2, f"{directory}/checkpoints"), ["True", "True"])
 
 
+  def test_a_notice_has_all_save_the_same_step(self):
+    with tempfile.TemporaryDirectory() as directory:
+      pages = [Page(pathlib.Path(directory, f"page-{rank}"), rank) for rank in range(2)]
+      saved = []
+
+      def meanwhile():
+        for turn in range(2):
+          saved.append(save_of(pages, FAR + turn))
+          self.assertTrue(pathlib.Path(directory, "checkpoints", str(saved[-1])).exists())
+        pathlib.Path(directory, "finish").touch()
+
+      told = self.job("train", 2, directory, meanwhile)
+      self.assertEqual(told, [str(saved)] * 2)
+
+
 if __name__ == "__main__":
-  if sys.argv[1:2] in (["save"], ["restore"]):
+  if sys.argv[1:2] in (["save"], ["restore"], ["train"]):
     rank(*sys.argv[1:3])
   else:
     unittest.main()

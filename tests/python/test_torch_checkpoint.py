@@ -25,6 +25,7 @@ from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "python"))
+from pages import FAR, Page, save_of  # noqa: E402  (they lie beside this file)
 from pelton.checkpoint import Checkpointer as Plain, Refused  # noqa: E402  (found by the line above)
 from pelton.checkpoint.ddp import Checkpointer  # noqa: E402
 from pelton.checkpoint.torch import StorageReader, StorageWriter  # noqa: E402
@@ -126,21 +127,39 @@ def load(directory):
       raise AssertionError("an older step was loaded as if it were asked for")
 
 
+def train(directory):
+  """A rank of a job that saves a step when it is asked to, at once or in the background by turns."""
+  writer, saved = StorageWriter(f"{directory}/asked"), []
+  finish, step, beside = torch.zeros(1), 0, dist.new_group()  # DCP's collectives, not the loop's
+  while not finish.item():
+    step += 1
+    finish[0] = os.path.exists(f"{directory}/finish")
+    dist.all_reduce(finish)
+    if writer.is_save_asked(step):
+      save = dcp.async_save if saved else dcp.save
+      done = save({"step": torch.full((9,), step)}, storage_writer=writer, checkpoint_id=step,
+                  process_group=beside)
+      saved.append(step)
+  done.result()
+  print(f"saved {'-'.join(map(str, saved)):_<64}", flush=True)
+
+
 class Resharded(unittest.TestCase):
 
-  def job(self, what, ranks, directory):
+  def job(self, what, ranks, directory, meanwhile=lambda: None):
     """Runs the ranks of a job; returns what each said, as {kind: digest}."""
     env = {**os.environ, "WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "OMP_NUM_THREADS": "1"}
     jobs = [subprocess.Popen(
         [sys.executable, "-B", __file__, what, directory, f"{directory}/{what}-{ranks}.store"],
-        env={**env, "RANK": str(rank)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            for rank in range(ranks)]
+        env={**env, "RANK": str(rank), "PELTON_HEARTBEAT": f"{directory}/page-{rank}"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for rank in range(ranks)]
     told = []
     try:
+      meanwhile()
       for job in jobs:
         out, errors = job.communicate(timeout=GIVE_UP_SECONDS)
         self.assertEqual(job.returncode, 0, errors)
-        told.append(dict(re.findall(r"(?m)^(\S+) (\w{64})$", out)))
+        told.append(dict(re.findall(r"(?m)^(\S+) ([\w-]{64})$", out)))
     finally:
       for job in jobs:
         job.kill()
@@ -157,6 +176,21 @@ class Resharded(unittest.TestCase):
         for kind in ("ddp", "fsdp"):
           self.assertEqual(rank[kind], saved[0][f"{kind}-later"], kind)
       self.assertGreater(len(list(pathlib.Path(directory).glob("fsdp/step-*21-*/*.data"))), 2)
+
+
+  def test_a_notice_has_all_save_the_same_step(self):
+    with tempfile.TemporaryDirectory() as directory:
+      pages = [Page(pathlib.Path(directory, f"page-{rank}"), rank) for rank in range(2)]
+      saved = []
+
+      def meanwhile():
+        for turn in range(2):
+          saved.append(save_of(pages, FAR + turn))
+          self.assertTrue(list(pathlib.Path(directory, "asked").glob(f"step-*{saved[-1]:04}-*")))
+        pathlib.Path(directory, "finish").touch()
+
+      told = self.job("train", 2, directory, meanwhile)
+      self.assertEqual([rank["saved"].rstrip("_") for rank in told], ["-".join(map(str, saved))] * 2)
 
 
 class OneProcess(unittest.TestCase):
@@ -263,11 +297,11 @@ class WhatEachRankHasWhole(unittest.TestCase):
 
 
 if __name__ == "__main__":
-  if sys.argv[1:2] in (["save"], ["load"]):
+  if sys.argv[1:2] in (["save"], ["load"], ["train"]):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{sys.argv[3]}",
                             rank=int(os.environ["RANK"]), world_size=int(os.environ["WORLD_SIZE"]))
-    {"save": save, "load": load}[sys.argv[1]](sys.argv[2])
+    {"save": save, "load": load, "train": train}[sys.argv[1]](sys.argv[2])
     dist.destroy_process_group()
   else:
     unittest.main()

@@ -26,6 +26,8 @@ import os
 import time
 import uuid
 
+from pelton import heartbeat
+
 from . import _library, _notice, _trees
 from ._library import Damaged, Error, Failed, Refused
 from ._trees import Slice
@@ -92,7 +94,7 @@ class Checkpointer:
     self._nodes = max(1, world_size // int(env.get("LOCAL_WORLD_SIZE", 1)))
     self._is_durable = directory is not None
     job = env.get("PELTON_JOB_UID", "") if job is None else job
-    self._handle = _library.open({
+    handle = self._handle = _library.open({
         "directory": _library.place(directory) if self._is_durable else "",
         "memory": os.path.abspath(memory) if memory else "",
         # What the job's nodes hold: of no meaning for checkpoints that are not in memory.
@@ -101,7 +103,9 @@ class Checkpointer:
         "oneNode": world_size == int(env.get("LOCAL_WORLD_SIZE", 1)), "job": job, "run": run,
         "generation": -1 if generation is None else int(generation), "writer": rank,
         "writers": world_size, "keep": keep})
-    self._notice = _notice.Notice(self._handle, world_size == 1) if self._is_durable else None
+    self._notice = _notice.Notice(
+        lambda **what: _library.agree(handle, what), lambda step: _library.newest(handle) >= step,
+        world_size == 1) if self._is_durable else None  # memory goes with the node, its copies do not
 
   def save(self, step, state, extra=None):
     """Copies this rank's part of the state, which may be changed at once after; returns whether it
@@ -130,7 +134,10 @@ class Checkpointer:
                                                     "stepSeconds": self._step_seconds})
           self._planned_at = step
     if is_asked:
-      self._notice.finish()
+      self._notice.saved()
+      with heartbeat.phase("save"):  # waited for, since what follows would be lost
+        _library.wait(self._handle)
+      self._notice.tell()
     self._last_call = step, time.monotonic()
     return is_due
 

@@ -8,15 +8,24 @@
 State and template are trees as pelton.checkpoint has them: of numpy arrays, numbers, and JAX arrays;
 of a template also jax.ShapeDtypeStruct with a sharding. A template may have another sharding than was
 saved, on another number of processes. Any Checkpointer and AsyncCheckpointer of Orbax will do as well.
+
+A save before a node goes, whatever the handler; call manager.save() at each step then:
+
+  policies = ocp.checkpoint_managers
+  options = ocp.CheckpointManagerOptions(save_decision_policy=policies.AnySavePolicy(
+      [NoticePolicy(directory), policies.FixedIntervalPolicy(100)]))
 """
 
+import contextlib
 import dataclasses
 import os
 from typing import Any
 
+import jax
 import orbax.checkpoint as ocp
+from jax._src import distributed
 
-from pelton.checkpoint import Checkpointer, Damaged
+from pelton.checkpoint import Checkpointer, Damaged, _notice
 from pelton.jax import attempt
 
 
@@ -82,3 +91,57 @@ class Restore(ocp.args.CheckpointArgs):
   """item: the template; its numpy arrays are filled in place."""
 
   item: Any
+
+
+class NoticePolicy(ocp.checkpoint_managers.SaveDecisionPolicy):
+  """Saves the step that all processes agree upon when a node is to go, or `pelton run` to end; told
+  as done at the first step after the manager has committed it. Made after
+  jax.distributed.initialize().
+
+  In AnySavePolicy it stands first: it has to be asked at each step.
+  """
+
+  def __init__(self, directory):
+    """directory: the manager's."""
+    is_alone = attempt()["world_size"] == 1
+    self._notice = _notice.Notice(
+        _mine if is_alone else _agreed, lambda step: max(
+            ocp.path.step.checkpoint_steps(directory), default=-1) >= step,
+        is_alone, (lambda by: True) if is_alone else _are_all_here)
+
+  def should_save(self, step, previous_steps, *, context):
+    is_due = self._notice.is_due(step.step)
+    if is_due:
+      self._notice.saved()
+    return is_due
+
+
+def _mine(name, mine=None):
+  del name  # nobody else says anything
+  return mine
+
+
+def _agreed(name, mine=None):
+  """By the coordination service, which is a new one for each attempt."""
+  client, key = distributed.global_state.client, f"pelton/{name}"
+  if mine is not None:
+    with _unless("ALREADY_EXISTS"):
+      client.key_value_set(key, mine)
+  with _unless("NOT_FOUND"):
+    return client.key_value_try_get(key)
+
+
+def _are_all_here(by):
+  jax.block_until_ready(jax.live_arrays())  # it runs ahead of its devices, and so of its peers
+  state, key = distributed.global_state, f"pelton/here-{by}/"
+  state.client.key_value_set(f"{key}{state.process_id}", "here", allow_overwrite=True)
+  return len(state.client.key_value_dir_get(key)) == state.num_processes
+
+
+@contextlib.contextmanager
+def _unless(code):
+  try:
+    yield
+  except jax.errors.JaxRuntimeError as error:
+    if code not in str(error):
+      raise

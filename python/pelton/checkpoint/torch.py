@@ -13,21 +13,31 @@ Tensors are slices of the checkpoint; what is no tensor goes into the manifest o
 gives it to. dcp.save returns once the bytes are copied; they are written, and committed with the
 last rank's, in the background, and what goes wrong there is raised by the next save or by wait().
 DCP's directory per step does not exist: a reader loads the newest committed step.
+
+One step more is saved before a node goes, where the loop asks at each:
+
+  if writer.is_save_asked(step) or step % 100 == 0:
+    dcp.save(state_dict, storage_writer=writer, checkpoint_id=step)
 """
 
 import base64
+import contextlib
 import io
 import json
 import math
+import os
 import re
+import threading
 
 import torch
+import torch.distributed as dist
 from torch.distributed.checkpoint import metadata as dcp_metadata
 from torch.distributed.checkpoint import planner as dcp_planner
 from torch.distributed.checkpoint import storage as dcp_storage
 from torch.futures import Future
 
-from pelton.checkpoint import Checkpointer, _library
+from pelton import heartbeat
+from pelton.checkpoint import Checkpointer, _library, _notice
 from pelton.torch import attempt
 
 _checkpointers = {}  # of this process, by directory: writer and reader are of one attempt
@@ -60,14 +70,47 @@ class StorageWriter(_Storage, dcp_storage.StorageWriter):
     super().__init__(directory, **options)
     self.extra = None
     self._step, self._named = self.checkpointer.newest() or 0, None
+    self._asked = None
+    self._lock = threading.RLock()  # dcp.async_save writes in a thread of its own
+    self._notice = _notice.Notice(
+        self._agree, lambda step: (self.newest() or 0) >= step, self.checkpointer.world_size == 1,
+        self._are_all_here)
+
+  def is_save_asked(self, step):
+    """Whether a node is to go, or `pelton run` to end, and this is the step that all ranks save
+    before. Ask at each step, at all ranks, and save it then under its number. Who waits for the save
+    is told when it is committed; dcp.save() returns only then, after dcp.async_save() the next
+    question does."""
+    is_asked = self._notice.is_due(step)
+    if is_asked:
+      self._notice.saved()
+      self._asked = step
+    return is_asked
+
+  def _agree(self, **what):
+    with self._lock:
+      return _library.agree(self.checkpointer._handle, what)
+
+  def _are_all_here(self, by):
+    world = self.checkpointer.world_size
+    if world == 1:
+      return True
+    if torch.cuda.is_available():
+      torch.cuda.synchronize()  # it runs ahead of its device, and so of its peers
+    store = dist.distributed_c10d._get_default_store()
+    key = f"pelton/here/{os.environ.get('PELTON_GENERATION')}/{by}/"
+    store.set(f"{key}{self.checkpointer.rank}", "here")
+    return store.check([f"{key}{rank}" for rank in range(world)])
 
   def wait(self):
     """Blocks until this rank's saves are durable; raises what went wrong with one of them."""
-    self.checkpointer.wait()
+    with self._lock:
+      self.checkpointer.wait()
 
   def newest(self):
     """The newest committed step; None where there is none."""
-    return self.checkpointer.newest()
+    with self._lock:
+      return self.checkpointer.newest()
 
   def reset(self, checkpoint_id=None):
     """checkpoint_id: the step, or a name that ends in it; default: one more than the last."""
@@ -114,15 +157,25 @@ class StorageWriter(_Storage, dcp_storage.StorageWriter):
     extra = {"extra": self.extra, "objects": objects, "paths": _paths(plan.planner_data),
              "chunks": [{**tensors[one["tensor"]], "offset": one["offset"], "extent": one["extent"]}
                         for one in slices]}
-    _library.save(
-        self.checkpointer._handle,
-        {"step": self._step, "extra": json.dumps(extra), "tensors": tensors,
-         "slices": [one for one, _ in kept]},
-        [tensor.data_ptr() for _, tensor in kept])
+    with self._lock:
+      _library.save(
+          self.checkpointer._handle,
+          {"step": self._step, "extra": json.dumps(extra), "tensors": tensors,
+           "slices": [one for one, _ in kept]},
+          [tensor.data_ptr() for _, tensor in kept])
+      if self._step == self._asked:
+        self._wait_for_commit()
     done = Future()
     done.set_result([dcp_storage.WriteResult(item.index, item.tensor_storage_size() or 0, None)
                      for item in plan.items])
     return done
+
+  def _wait_for_commit(self):
+    """Waits for the save that was asked for, since what follows would be lost."""
+    is_loop = threading.current_thread() is threading.main_thread()
+    with heartbeat.phase("save") if is_loop else contextlib.nullcontext():
+      self.checkpointer.wait()
+    self._notice.tell()
 
   def finish(self, metadata, results):
     pass  # who writes the last part commits
