@@ -100,7 +100,7 @@ class Supervisor {
   std::map<int, Finding> findings_;  ///< of the last look, by rank; those that do not act
   /// By generation, rank and cause: when. Of older generations nothing is kept.
   std::map<std::tuple<int64_t, int, std::string>, base::Duration> said_;
-  bool has_said_notice_ = false;                                ///< of this generation's save_by
+  bool has_said_notice_ = false;           ///< of this generation's save_by
   std::optional<base::Duration> ends_at_;  ///< we are to end by then, and the workers save first
   std::string check_key_;                  ///< of the health check that runs
   std::map<std::string, world::ExitState> checks_;  ///< those that had ended before us, by key
