@@ -48,7 +48,8 @@ class Checkpointer:
                run=None, generation=None, rank=None, world_size=None):
     """Begins an attempt: whatever an earlier one still writes does not count any more.
 
-    directory: the durable tier; None: memory alone, which ends with its node.
+    directory: the durable tier; None: memory alone, which ends with its node (a notice that it goes is
+    not answered then: the newest step that peers have copies of is gone on from).
     every: save() does nothing at other steps (call it at each: where a node is to go, one more is
     saved before, the same at all ranks); "auto": by what saves cost and how often the job has failed
     (PELTON_FAILURES_OBSERVED; 4.2 times in 1,000 node-days, as far as nothing was seen), the same at
