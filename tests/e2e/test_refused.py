@@ -91,17 +91,20 @@ class Refused(ClusterTest):
         self.assertEqual(content(self.shared / "checkpoints"), before)
         self.assertEqual(content(newer), newer_before)
 
+        # A directory for each: of two runs in one the later fences the other.
+        shutil.copytree(self.shared / "checkpoints", self.shared / "tensors")
         self.begin("read-only", "/shared/new", is_read_only=True)
         self.begin("other-shape", "/shared/checkpoints", "owner", "{'w': np.zeros((10, 100))}")
-        self.begin("more-tensors", "/shared/checkpoints", "owner",
+        self.begin("more-tensors", "/shared/tensors", "owner",
                    "{'w': np.zeros(1000), 'bias': np.zeros(3)}")
         self.check("read-only", "Failed", "/shared/new", "Read-only file system")
         self.check("other-shape", "ValueError", "tensor w", "float64[1000]", "float64[10, 100]")
         self.check("more-tensors", "ValueError", "tensor bias", "no tensor of that name")
         self.assertFalse((self.shared / "new").exists())
-        after = content(self.shared / "checkpoints")
-        self.assertLessEqual(before.items(), after.items(), "they are the job's own: it may begin")
-        self.assertEqual({path.parts[0] for path in after.keys() - before.keys()}, {"log"})
+        for directory in "checkpoints", "tensors":
+            after = content(self.shared / directory)
+            self.assertLessEqual(before.items(), after.items(), "they are the job's own: it may begin")
+            self.assertEqual({path.parts[0] for path in after.keys() - before.keys()}, {"log"})
 
 
 if __name__ == "__main__":
