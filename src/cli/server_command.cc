@@ -130,8 +130,11 @@ class Server {
   void start_controllers() {
     transport_ = std::make_unique<client::InProcessTransport>(
         api_->handler(), net::Identity{kControllersName, {"system:masters"}}, world_.timers);
-    // A server that is started alone has no park.
     auto park = load_park(world_.files, directory_);
+    // A server that is started alone has no park.
+    if (!park.ok() && world_.files.exists(directory_.park())) {
+      world_.log.warning("machines.off", {{"reason", park.status().message()}});
+    }
     provider_ = std::make_unique<LocalProvider>(world_, directory_,
                                                 park.ok() ? std::move(*park) : agent::Park());
     manager_ = std::make_unique<control::Manager>(

@@ -14,12 +14,6 @@ namespace workload = decide::workload;
 namespace {
 
 constexpr std::string_view kLeases = "kube-node-lease";
-/// By then, 0.6 of the grace, every node that lives has renewed its Lease once (agents do after
-/// 0.4, kubelets after 0.25 of it). Who has heard of none since has stood still: some are then
-/// heard of a moment before the others, whose silence would be over the grace and mean nothing.
-bool is_deaf_for(base::Duration silence, base::Duration grace) {
-  return silence * 5 >= grace * 3;
-}
 
 }  // namespace
 
@@ -53,7 +47,7 @@ Plan NodeLifecycleReconciler::reconcile(const Key& key, const CacheView& view,
 /// Options with the time from which on somebody could be heard.
 workload::NodeLifecycleOptions NodeLifecycleReconciler::listening(base::Instant newest) const {
   const bool was_anybody_heard = newest_heard_ != base::Instant();
-  if (was_anybody_heard && is_deaf_for(newest - newest_heard_, options_.grace)) {
+  if (was_anybody_heard && workload::was_deaf(newest - newest_heard_, options_)) {
     heard_again_ = newest;
   }
   newest_heard_ = std::max(newest_heard_, newest);

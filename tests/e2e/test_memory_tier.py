@@ -14,6 +14,7 @@ import time
 import unittest
 from pathlib import Path
 
+import test_recovery
 from cluster import ClusterTest, eventually
 
 WORKER = r'''
@@ -118,21 +119,8 @@ while not os.path.exists(shared + "/finish"):
 
 
 def jobset(pods, shared):
-    return {"apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet",
-            "metadata": {"name": "train", "labels": {"pelton.dev/recovery-policy": "p"}},
-            "spec": {"replicatedJobs": [
-                {"name": "workers", "replicas": 1, "template": {"spec": {
-                    "parallelism": pods, "completions": pods, "completionMode": "Indexed",
-                    "backoffLimit": 0, "template": {"spec": {
-                        "restartPolicy": "Never", "terminationGracePeriodSeconds": 1,
-                        "containers": [{
-                            "name": "main", "image": "busybox",
-                            "command": ["pelton", "run", f"--nnodes={pods}", "--no-park", "--", "python3",
-                                        "/shared/worker.py", "/shared"],
-                            "resources": {"requests": {"google.com/tpu": 1},
-                                          "limits": {"google.com/tpu": 1}},
-                            "volumeMounts": [{"name": "shared", "mountPath": "/shared"}]}],
-                        "volumes": [{"name": "shared", "hostPath": {"path": str(shared)}}]}}}}}]}}
+    return test_recovery.jobset("train", "p", pods, shared, flags=("--no-park",),
+                                command=("python3", "/shared/worker.py", "/shared"))
 
 
 class MemoryTier(ClusterTest):

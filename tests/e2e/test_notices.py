@@ -49,23 +49,12 @@ while not (shared / "finish").exists():
 
 
 def jobset(pods, shared, *flags):
-    return {"apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet",
-            "metadata": {"name": "train", "labels": {"pelton.dev/recovery-policy": "p"}},
-            "spec": {"replicatedJobs": [
-                {"name": "workers", "replicas": 1, "template": {"spec": {
-                    "parallelism": pods, "completions": pods, "completionMode": "Indexed",
-                    "backoffLimit": 0, "template": {"spec": {
-                        "restartPolicy": "Never", "terminationGracePeriodSeconds": 1,
-                        "containers": [{
-                            "name": "main", "image": "pelton.dev/jax:0.10",
-                            "command": ["pelton", "run", f"--nnodes={pods}", *flags, "--", "python",
-                                        "/shared/worker.py"],
-                            "env": [{"name": "NODE", "valueFrom": {"fieldRef": {
-                                "fieldPath": "spec.nodeName"}}}],
-                            "resources": {"requests": {"google.com/tpu": 1},
-                                          "limits": {"google.com/tpu": 1}},
-                            "volumeMounts": [{"name": "shared", "mountPath": "/shared"}]}],
-                        "volumes": [{"name": "shared", "hostPath": {"path": str(shared)}}]}}}}}]}}
+    made = test_recovery.jobset("train", "p", pods, shared, image="pelton.dev/jax:0.10", flags=flags,
+                                command=("python", "/shared/worker.py"))
+    pod = made["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]
+    pod["containers"][0]["env"] = [
+        {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}]
+    return made
 
 
 class Notices(ClusterTest):

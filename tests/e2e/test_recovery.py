@@ -27,7 +27,9 @@ def policy(name, **spec):
             "spec": spec}
 
 
-def jobset(name, policy_name, pods, shared, max_restarts=0):
+def jobset(name, policy_name, pods, shared, max_restarts=0, image="busybox", flags=(),
+           command=("bash", "-c", WORKER)):
+    """`command` on each of so many pods, one a node; `shared` is /shared there."""
     return {"apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet",
             "metadata": {"name": name, "labels": {"pelton.dev/recovery-policy": policy_name}},
             "spec": {"failurePolicy": {"maxRestarts": max_restarts}, "replicatedJobs": [
@@ -36,8 +38,8 @@ def jobset(name, policy_name, pods, shared, max_restarts=0):
                     "backoffLimit": 0, "template": {"spec": {
                         "restartPolicy": "Never", "terminationGracePeriodSeconds": 1,
                         "containers": [{
-                            "name": "main", "image": "busybox",
-                            "command": ["pelton", "run", f"--nnodes={pods}", "--", "bash", "-c", WORKER],
+                            "name": "main", "image": image,
+                            "command": ["pelton", "run", f"--nnodes={pods}", *flags, "--", *command],
                             "resources": {"requests": {"google.com/tpu": 1},
                                           "limits": {"google.com/tpu": 1}},
                             "volumeMounts": [{"name": "shared", "mountPath": "/shared"}]}],

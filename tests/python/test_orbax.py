@@ -185,7 +185,6 @@ class Processes(unittest.TestCase):
       self.assertEqual(len(list(pathlib.Path(directory).glob("checkpoints/7/**/*.data"))), 3)
       self.assertEqual(self.job("restore", 2, f"{directory}/checkpoints"), ["True", "True"])
 
-
   def test_a_notice_has_all_save_the_same_step(self):
     with tempfile.TemporaryDirectory() as directory:
       pages = [Page(pathlib.Path(directory, f"page-{rank}"), rank) for rank in range(2)]

@@ -177,7 +177,6 @@ class Resharded(unittest.TestCase):
           self.assertEqual(rank[kind], saved[0][f"{kind}-later"], kind)
       self.assertGreater(len(list(pathlib.Path(directory).glob("fsdp/step-*21-*/*.data"))), 2)
 
-
   def test_a_notice_has_all_save_the_same_step(self):
     with tempfile.TemporaryDirectory() as directory:
       pages = [Page(pathlib.Path(directory, f"page-{rank}"), rank) for rank in range(2)]

@@ -9,18 +9,12 @@
 
 #include "api/object.h"
 #include "decide/placement/decide_placement.h"
+#include "decide/placement/unschedulable.h"
 
 namespace pelton::decide::capacity {
 namespace {
 
 using base::Json;
-
-bool is_unschedulable(const Json& pod) {
-  const Json* scheduled = api::find_condition(pod, "PodScheduled");
-  return pod["spec"]["nodeName"].as_string().empty() && !api::is_being_deleted(pod) &&
-         scheduled != nullptr && (*scheduled)["status"].as_string() == "False" &&
-         (*scheduled)["reason"].as_string() == "Unschedulable";
-}
 
 /// The machines that are not there: name -> offer. One whose Node was cordoned, or tainted by
 /// somebody (a quarantine), is not made again behind their backs.
@@ -74,7 +68,7 @@ Decision decide_machines(const Observed& observed) {
   Decision decision;
   placement::Objects waiting;
   for (const Json* pod : observed.world.pods) {
-    if (is_unschedulable(*pod)) waiting.push_back(pod);
+    if (placement::is_unschedulable(*pod) && !api::is_being_deleted(*pod)) waiting.push_back(pod);
   }
   if (waiting.empty() || observed.offers.empty()) return decision;
   const std::map<std::string, const Json*> absent = absent_machines(observed);

@@ -4,6 +4,7 @@
 
 #include "api/object.h"
 #include "base/strings.h"
+#include "decide/placement/unschedulable.h"
 #include "decide/recovery/observed.h"
 #include "decide/workload/job/pods.h"
 #include "decide/workload/jobset/children.h"
@@ -41,12 +42,6 @@ std::string address_of(const Json& pod) {
   return hostname.empty() || subdomain.empty() ? "" : hostname + "." + subdomain;
 }
 
-bool is_unschedulable(const Json& pod) {
-  const Json* scheduled = api::find_condition(pod, "PodScheduled");
-  return scheduled != nullptr && (*scheduled)["status"].as_string() == "False" &&
-         (*scheduled)["reason"].as_string() == "Unschedulable";
-}
-
 }  // namespace
 
 PodFacts observe_pod(const Json& pod) {
@@ -63,8 +58,7 @@ PodFacts observe_pod(const Json& pod) {
   facts.has_ended = phase == "Succeeded" || phase == "Failed";
   facts.is_leaving = api::is_being_deleted(pod);
   if (facts.node.empty()) facts.expected_node = pod["status"]["nominatedNodeName"].as_string();
-  facts.is_unschedulable =
-      facts.node.empty() && facts.expected_node.empty() && is_unschedulable(pod);
+  facts.is_unschedulable = facts.expected_node.empty() && placement::is_unschedulable(pod);
   facts.has_joined = api::find_condition(pod, kWorkersCondition) != nullptr;
   facts.report = report_in(pod);
   if (const Json* target = api::find_condition(pod, "DisruptionTarget");

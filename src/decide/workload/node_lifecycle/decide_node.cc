@@ -172,6 +172,13 @@ bool is_silent(const Json& node, const Json* lease, const NodeLifecycleOptions& 
   return now - last_heard(node, lease, options) >= options.grace;
 }
 
+// By 0.6 of the grace every node that lives has renewed its Lease once (agents do after 0.4,
+// kubelets after 0.25 of it). After a stand-still some are heard of a moment before the others,
+// whose silence would be over the grace by then and mean nothing.
+bool was_deaf(base::Duration silence_of_all, const NodeLifecycleOptions& options) {
+  return silence_of_all * 5 >= options.grace * 3;
+}
+
 Decision decide_node(const NodeObserved& observed, const NodeLifecycleOptions& options,
                      Instant now) {
   if (observed.node == nullptr) return decide_orphans(observed, options, now);

@@ -41,6 +41,9 @@ base::Instant last_heard(const base::Json& node, const base::Json* lease,
 bool is_silent(const base::Json& node, const base::Json* lease, const NodeLifecycleOptions& options,
                base::Instant now);
 
+/// Whether the listener stood still, where no node at all was heard of for so long.
+bool was_deaf(base::Duration silence_of_all, const NodeLifecycleOptions& options);
+
 /// Pure.
 Decision decide_node(const NodeObserved& observed, const NodeLifecycleOptions& options,
                      base::Instant now);
